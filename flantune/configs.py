@@ -1,0 +1,274 @@
+"""What gin binds: frozen dataclasses that check their own fields, and nothing else.
+
+Defaults of switches live here; sizes and hyperparameters have no default and come from `gin/`. A wrong value raises
+`ValueError` with the field, the value and what is allowed. Read `experiments.py` next: it turns these into objects.
+"""
+
+from collections.abc import Collection
+import dataclasses
+
+_DTYPES = ("float32", "bfloat16")
+_ACTIVATIONS = ("gelu", "relu", "linear")
+_OPTIMIZERS = ("adafactor", "adamw")
+_TEMPLATE_SETS = ("training", "held_out", "all")
+
+
+def _check_positive(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(
+                f"{type(config).__name__}.{name} must be a whole number of at least 1, not {value!r}."
+            )
+
+
+def _check_fraction(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not isinstance(value, int | float) or not 0 <= value < 1:
+            raise ValueError(
+                f"{type(config).__name__}.{name} must be at least 0 and less than 1, not {value!r}."
+            )
+
+
+def _check_not_negative(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not isinstance(value, int | float) or value < 0:
+            raise ValueError(f"{type(config).__name__}.{name} must not be negative, not {value!r}.")
+
+
+def _check_choice(config: object, name: str, allowed: Collection[str]) -> None:
+    value = getattr(config, name)
+    if value not in allowed:
+        raise ValueError(
+            f"{type(config).__name__}.{name} must be one of {', '.join(allowed)}, not {value!r}."
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Dimensions and switches of a T5 encoder-decoder (T5 1.1 unless a switch says otherwise).
+
+    Attributes:
+        vocab_size: rows of the embedding; at least the vocabulary's size. T5 pads it to a multiple of 128.
+        mlp_activations: one activation per input projection of the MLP; two make it gated (T5 1.1).
+        logits_via_embedding: tie the output projection to the embedding, scaled by 1/sqrt(emb_dim) (T5 1.0).
+        dtype: of activations; parameters and softmax are always float32.
+        scan_layers: stack the layers of each tower and scan over them: compiles faster, runs slower on a CPU.
+    """
+
+    vocab_size: int
+    emb_dim: int
+    num_heads: int
+    head_dim: int
+    mlp_dim: int
+    num_encoder_layers: int
+    num_decoder_layers: int
+    mlp_activations: tuple[str, ...] = ("gelu", "linear")
+    logits_via_embedding: bool = False
+    relative_attention_num_buckets: int = 32  # T5 paper, section 2.1
+    relative_attention_max_distance: int = 128  # T5 paper, section 2.1
+    dropout_rate: float = 0.1
+    dtype: str = "bfloat16"
+    scan_layers: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mlp_activations", tuple(self.mlp_activations))
+        _check_positive(
+            self,
+            "vocab_size",
+            "emb_dim",
+            "num_heads",
+            "head_dim",
+            "mlp_dim",
+            "num_encoder_layers",
+            "num_decoder_layers",
+            "relative_attention_num_buckets",
+            "relative_attention_max_distance",
+        )
+        _check_fraction(self, "dropout_rate")
+        if self.dtype == "float16":
+            raise ValueError(
+                "ModelConfig.dtype 'float16' is refused: T5's activations exceed its range (65,504) and become NaN. "
+                "Use 'bfloat16' or 'float32'."
+            )
+        _check_choice(self, "dtype", _DTYPES)
+        for activation in self.mlp_activations:
+            if activation not in _ACTIVATIONS:
+                raise ValueError(
+                    f"ModelConfig.mlp_activations must hold only {', '.join(_ACTIVATIONS)}, not {activation!r}."
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which mixture, from where, in which form.
+
+    Attributes:
+        mixture: name of a mixture or task to train on.
+        modules: Python modules that export TASKS and MIXTURES.
+        vocabulary: "bytes", the path of a SentencePiece model, or "sentencepiece:SIZE" to train one of SIZE
+            pieces on the mixture's training split and keep it in the run folder.
+        inputs_length: encoder row length in tokens.
+        targets_length: decoder row length in tokens.
+        batch_size: rows of the global batch; a row holds several examples when packed.
+        lanes: independent streams of blocks that the mixture is dealt to; divides batch_size. None: the greatest
+            common divisor of batch_size and 64.
+        block_size: examples that a lane renders, tokenises and packs at a time.
+        data_dir: root of source files; None: the environment's FLANTUNE_DATA_DIR, then the current directory.
+        prepared_dir: the prepared store; None: FLANTUNE_PREPARED_DIR, then ~/.cache/flantune/prepared.
+    """
+
+    mixture: str
+    modules: tuple[str, ...]
+    vocabulary: str
+    inputs_length: int
+    targets_length: int
+    batch_size: int
+    split: str = "train"
+    pack: bool = True
+    lanes: int | None = None
+    block_size: int = 1024  # 0.5 % over the packing bound on Natural Instructions
+    data_dir: str | None = None
+    prepared_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "modules", tuple(self.modules))
+        _check_positive(self, "inputs_length", "targets_length", "batch_size", "block_size")
+        if self.lanes is not None:
+            _check_positive(self, "lanes")
+            if self.batch_size % self.lanes:
+                raise ValueError(
+                    f"DataConfig.batch_size ({self.batch_size}) must be a multiple of DataConfig.lanes ({self.lanes})."
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Optimizer, schedule and loss.
+
+    Attributes:
+        name: "adafactor" (T5's fine-tuning optimizer) or "adamw".
+        learning_rate: the peak.
+        schedule: factors multiplied, by t5x's names: constant, linear_warmup, linear_decay, rsqrt_decay, cosine_decay.
+        decay_steps: step at which linear_decay and cosine_decay reach zero; None: the run's number of steps.
+        max_grad_norm: clip gradients to this global norm; 0: no clipping.
+        z_loss: weight of the squared log-partition, in nats squared per token.
+    """
+
+    name: str
+    learning_rate: float
+    schedule: tuple[str, ...] = ("constant",)
+    warmup_steps: int = 0
+    decay_steps: int | None = None
+    weight_decay: float = 0.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    max_grad_norm: float = 0.0
+    z_loss: float = 1e-4  # t5x finetune.gin
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "schedule", tuple(self.schedule))
+        _check_choice(self, "name", _OPTIMIZERS)
+        _check_not_negative(
+            self, "learning_rate", "warmup_steps", "weight_decay", "max_grad_norm", "z_loss"
+        )
+        _check_fraction(self, "beta1", "beta2", "label_smoothing")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeshConfig:
+    """Devices along each mesh axis; -1 on one axis takes all that remain.
+
+    Attributes:
+        data: copies of the model, each with its own rows.
+        fsdp: shards of the parameters over which rows are split too.
+        tensor: shards of heads, MLP and vocabulary.
+        axis_rules: (logical axis, mesh axis or None) pairs tried before the default rules.
+    """
+
+    data: int = -1
+    fsdp: int = 1
+    tensor: int = 1
+    axis_rules: tuple[tuple[str, str | None], ...] = ()
+
+    def __post_init__(self) -> None:
+        sizes = {"data": self.data, "fsdp": self.fsdp, "tensor": self.tensor}
+        for name, size in sizes.items():
+            if isinstance(size, bool) or not isinstance(size, int) or (size < 1 and size != -1):
+                raise ValueError(
+                    f"MeshConfig.{name} must be a whole number of at least 1, or -1, not {size!r}."
+                )
+        if list(sizes.values()).count(-1) > 1:
+            raise ValueError(f"Only one axis of MeshConfig may be -1, not {sizes}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """When to save and what to keep; the last step of a run is always saved and kept."""
+
+    save_every_steps: int
+    keep_last: int = 2
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "save_every_steps", "keep_last")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalSuite:
+    """One evaluation: which examples, rendered with which templates.
+
+    Attributes:
+        name: of the suite in reports: letters, digits, underscores.
+        mixture: a mixture or task; each of its tasks is evaluated alone.
+        split: of every task.
+        templates: "training", "held_out" (kept for evaluation only) or "all".
+        examples_per_task: the first so many rows of the split; None: all.
+    """
+
+    name: str
+    mixture: str
+    split: str = "test"
+    templates: str = "training"
+    examples_per_task: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ValueError(
+                f"EvalSuite.name must be letters, digits and underscores, not {self.name!r}."
+            )
+        _check_choice(self, "templates", _TEMPLATE_SETS)
+        if self.examples_per_task is not None:
+            _check_positive(self, "examples_per_task")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """Which suites, how often, and how predictions are made.
+
+    Attributes:
+        metric: the metric of the summary, as tasks name it, for example "exact_match".
+        every_steps: evaluate each so many steps too; 0: only after the last step.
+        batch_size: prompts decoded together.
+        max_decode_length: tokens of a prediction at most.
+        untuned_baseline: evaluate the initial parameters too.
+        seed: chooses templates and options of the questions, apart from the run's seed so that runs can be compared.
+    """
+
+    suites: tuple[EvalSuite, ...]
+    metric: str
+    batch_size: int
+    max_decode_length: int
+    every_steps: int = 0
+    untuned_baseline: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "suites", tuple(self.suites))
+        _check_positive(self, "batch_size", "max_decode_length")
+        _check_not_negative(self, "every_steps")
+        names = [suite.name for suite in self.suites]
+        if len(set(names)) != len(names):
+            raise ValueError(f"EvalConfig.suites must have different names, not {names}.")

@@ -1,0 +1,9 @@
+"""Tasks, mixtures, the prepared store and the input pipeline. Task modules import from here.
+
+Read `task.py` first, then `store.py` and `pipeline.py`.
+"""
+
+from flantune.data.mixture import Mixture, equal, proportional
+from flantune.data.task import InstructionTask, TaskFamily
+
+__all__ = ["InstructionTask", "Mixture", "TaskFamily", "equal", "proportional"]

@@ -1,0 +1,225 @@
+"""The training input: a Grain dataset of packed batches, equal on any number of processes and exact after a restart.
+
+The mixture's blocks (`schedule.py`) are dealt to lanes, lane l owning blocks l, l + lanes, ... A lane renders,
+tokenises and packs one block at a time and gives the same number of rows to every global batch. Process p of P runs the
+lanes l with l mod P = p. The whole state is (block, row) for each lane.
+
+    {"lanes": {"0": [0, 12], "1": [1, 12]}}     after some batches of 2 lanes
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import math
+from typing import Any
+
+import grain
+import numpy as np
+
+from flantune.data import packing, schedule as schedule_lib, store as store_lib
+from flantune.data import tokenize as tokenize_lib
+from flantune.prompting import choice
+
+Batch = dict[str, np.ndarray]
+_MAX_EMPTY_BLOCKS = 100
+_DEFAULT_LANES = 64
+
+
+def default_lanes(batch_size: int) -> int:
+    """The most lanes, up to 64, that divide a global batch evenly among themselves and powers of two."""
+    return math.gcd(batch_size, _DEFAULT_LANES)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Counts:
+    """What this process's pipeline did since it started, by position of the task in the mixture."""
+
+    examples: np.ndarray
+    cut: np.ndarray
+    dropped: np.ndarray
+    input_tokens: np.ndarray
+    target_tokens: np.ndarray
+
+    @classmethod
+    def zeros(cls, num_tasks: int) -> "Counts":
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: np.zeros(num_tasks, np.int64) for name in names})
+
+
+class BlockPacker:
+    """Turns a block of the schedule into rows."""
+
+    def __init__(
+        self,
+        *,
+        members: Sequence[tokenize_lib.Member],
+        readers: Sequence[store_lib.Reader],
+        schedule: schedule_lib.Schedule,
+        tokenizer: tokenize_lib.Tokenizer,
+        inputs_length: int,
+        targets_length: int,
+        pack: bool,
+    ) -> None:
+        self._members = members
+        self._readers = readers
+        self._schedule = schedule
+        self._tokenizer = tokenizer
+        self._lengths = {"inputs_length": inputs_length, "targets_length": targets_length}
+        self._pack = pack
+        self.counts = Counts.zeros(len(members))
+
+    def examples(self, block: int) -> list[packing.Example]:
+        """The block's examples as ids; those that do not fit are dropped and counted."""
+        visits = self._schedule.block(block)
+        requests = [
+            tokenize_lib.Request(self._members[visit.task], fields, visit.row, visit.epoch)
+            for visit, fields in zip(visits, self._fetch(visits), strict=True)
+        ]
+        examples = []
+        for visit, result in zip(visits, self._tokenizer.tokenize(requests), strict=True):
+            self.counts.examples[visit.task] += 1
+            if result is None:
+                self.counts.dropped[visit.task] += 1
+                continue
+            self.counts.cut[visit.task] += result.cut
+            self.counts.input_tokens[visit.task] += len(result.inputs)
+            self.counts.target_tokens[visit.task] += len(result.targets)
+            examples.append(
+                packing.Example(
+                    np.asarray(result.inputs, np.int32),
+                    np.asarray(result.targets, np.int32),
+                    visit.task,
+                    result.prompt.template,
+                    visit.epoch,
+                    visit.row,
+                )
+            )
+        return examples
+
+    def rows(self, block: int) -> list[Batch]:
+        """The block's rows, in the order in which batches take them."""
+        examples = self.examples(block)
+        if not self._pack:
+            return [packing.make_row([example], **self._lengths) for example in examples]
+        assignment = packing.assign_rows(
+            [len(example.inputs) for example in examples],
+            [len(example.targets) for example in examples],
+            **self._lengths,
+        )
+        # The longest examples share the first rows: a hashed order spreads lengths over batches.
+        order = np.random.Generator(np.random.PCG64(choice.hash64(block, "row_order"))).permutation(len(assignment))
+        return [
+            packing.make_row([examples[index] for index in assignment[row]], **self._lengths)
+            for row in order
+        ]
+
+    def _fetch(self, visits: Sequence[schedule_lib.Visit]) -> list[dict[str, Any]]:
+        """Fields of each visit, read with one call for each task."""
+        places: dict[int, list[int]] = {}
+        for place, visit in enumerate(visits):
+            places.setdefault(visit.task, []).append(place)
+        fields: list[dict[str, Any]] = [{}] * len(visits)
+        for task, wanted in places.items():
+            rows = [visits[place].row for place in wanted]
+            for place, row_fields in zip(wanted, self._readers[task].fetch(rows), strict=True):
+                fields[place] = row_fields
+        return fields
+
+
+class TrainDataset(grain.IterDataset[Batch]):
+    """Batches of this process's rows, without end."""
+
+    def __init__(
+        self,
+        packer: BlockPacker,
+        *,
+        batch_size: int,
+        lanes: int,
+        process_index: int = 0,
+        process_count: int = 1,
+    ) -> None:
+        """Args: `batch_size` is global, a multiple of `lanes`, and `lanes` is one of `process_count`."""
+        super().__init__()
+        if batch_size % lanes or lanes % process_count:
+            raise ValueError(
+                f"The global batch ({batch_size} rows) must be a multiple of the lanes ({lanes}), and the lanes of "
+                f"the processes ({process_count}). Set DataConfig.batch_size or DataConfig.lanes."
+            )
+        self.packer = packer
+        self.rows_per_lane = batch_size // lanes
+        self.lanes = lanes
+        self.own_lanes = tuple(range(process_index, lanes, process_count))
+
+    def __iter__(self) -> "TrainIterator":
+        return TrainIterator(self)
+
+
+class TrainIterator(grain.DatasetIterator[Batch]):
+    """Takes the same number of rows from each own lane, batch after batch."""
+
+    def __init__(self, dataset: TrainDataset) -> None:
+        super().__init__()
+        self._dataset = dataset
+        self._lanes = {lane: _Lane(dataset.packer, lane, dataset.lanes) for lane in dataset.own_lanes}
+
+    def __next__(self) -> Batch:
+        rows = [
+            row
+            for lane in self._lanes.values()
+            for row in lane.take(self._dataset.rows_per_lane)
+        ]
+        return {key: np.stack([row[key] for row in rows]) for key in packing.BATCH_KEYS}
+
+    def get_state(self) -> dict[str, Any]:
+        return {"lanes": {str(number): lane.place() for number, lane in self._lanes.items()}}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continues from a state; it may hold other processes' lanes too.
+
+        Raises:
+            ValueError: the state was saved with another number of lanes.
+        """
+        places = state["lanes"]
+        missing = [number for number in self._lanes if str(number) not in places]
+        foreign = [number for number in places if int(number) >= self._dataset.lanes]
+        if missing or foreign:
+            raise ValueError(
+                f"The saved data state has lanes {', '.join(places)}, but this run has {self._dataset.lanes}. "
+                "Set DataConfig.lanes as it was."
+            )
+        for number, lane in self._lanes.items():
+            lane.go_to(*places[str(number)])
+
+
+class _Lane:
+    """One stream of blocks."""
+
+    def __init__(self, packer: BlockPacker, first_block: int, stride: int) -> None:
+        self._packer = packer
+        self._stride = stride
+        self._block = first_block
+        self._next_row = 0
+        self._rows: list[Batch] | None = None
+
+    def place(self) -> list[int]:
+        return [self._block, self._next_row]
+
+    def go_to(self, block: int, next_row: int) -> None:
+        self._block, self._next_row, self._rows = int(block), int(next_row), None
+
+    def take(self, count: int) -> list[Batch]:
+        taken: list[Batch] = []
+        empty = 0
+        while len(taken) < count:
+            if self._rows is None:
+                self._rows = self._packer.rows(self._block)
+                empty = 0 if self._rows else empty + 1
+                if empty > _MAX_EMPTY_BLOCKS:
+                    raise ValueError(
+                        f"{_MAX_EMPTY_BLOCKS} blocks held no example that fits: raise DataConfig.inputs_length."
+                    )
+            new = self._rows[self._next_row : self._next_row + count - len(taken)]
+            taken += new
+            self._next_row += len(new)
+            if self._next_row == len(self._rows):
+                self.go_to(self._block + self._stride, 0)
+        return taken

@@ -1,0 +1,248 @@
+"""`prepare`: reads every source once, in worker processes, into the prepared store; what is unchanged is left alone.
+
+A split is fresh while its source's files, its `to_fields` and its shards are what they were. `split_writer.py` prepares
+one split; `workers.py` has the processes; `store.py` reads the result.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import pickle
+import time
+from typing import Any
+
+from absl import logging
+from etils import epath
+
+from flantune.data import (
+    fields as fields_lib,
+    files,
+    fingerprint as fingerprint_lib,
+    manifest as manifest_lib,
+    split_job,
+    split_writer,
+    store as store_lib,
+    task as task_lib,
+    workers,
+)
+from flantune.data.manifest import Manifest
+from flantune.data.split_job import SplitJob, SplitResult
+
+Progress = Callable[
+    [SplitResult, int, int], None
+]  # a result, how many are done, how many there are
+_ROWS_PER_SHARD = 50_000  # what a kill costs at most; a shard of this many NI rows has 20 MB
+_MAX_BATCH = 16  # splits that a worker gets at once: enough to hide the round trip of about 1 ms
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrepareReport:
+    """What became of every split."""
+
+    results: tuple[SplitResult, ...]
+    seconds: float
+
+    @property
+    def failed(self) -> tuple[SplitResult, ...]:
+        return tuple(result for result in self.results if result.status == "failed")
+
+    def as_json(self) -> dict[str, Any]:
+        """Counts, and a sentence for each failure."""
+        counts = {
+            status: sum(result.status == status for result in self.results)
+            for status in ("prepared", "fresh", "failed")
+        }
+        sums = {
+            name: sum(getattr(result, name) for result in self.results)
+            for name in ("rows", "dropped", "malformed")
+        }
+        failures = [f"{result.task}, {result.split}: {result.error}" for result in self.failed]
+        return {**counts, **sums, "seconds": round(self.seconds, 2), "failures": failures}
+
+    def raise_if_failed(self) -> None:
+        """Raises ValueError, with the first failures, where a split could not be prepared."""
+        if self.failed:
+            shown = " ".join(f"[{r.task}, {r.split}] {r.error}" for r in self.failed[:3])
+            more = f" And {len(self.failed) - 3} more." if len(self.failed) > 3 else ""
+            raise ValueError(
+                f"{len(self.failed)} of {len(self.results)} splits cannot be prepared. {shown}{more}"
+            )
+
+
+def prepare(
+    tasks: Sequence[tuple[task_lib.InstructionTask, Sequence[str]]],
+    store: store_lib.Store,
+    data_dir: pathlib.Path,
+    *,
+    num_processes: int | None = None,
+    rows_per_shard: int = _ROWS_PER_SHARD,
+    on_progress: Progress | None = None,
+    max_malformed_fraction: float = 0.01,
+) -> PrepareReport:
+    """Prepares splits of tasks; broken ones are reported and never block the others.
+
+    Args:
+        tasks: each task with the splits wanted of it.
+        num_processes: worker processes; 0 works in this process; None takes one for each core.
+        on_progress: called after each split.
+        max_malformed_fraction: a split with a larger part of malformed rows fails.
+
+    Raises:
+        ValueError: the store is not on a local disk.
+    """
+    if "://" in os.fspath(store.root):
+        raise ValueError(
+            f"Prepare into a local folder, then copy it: the store {os.fspath(store.root)} is in a bucket."
+        )
+    started = time.monotonic()
+    wanted = list(dict.fromkeys((id(task), split) for task, splits in tasks for split in splits))
+    by_id = {id(task): task for task, _ in tasks}
+    options = _Options(store, data_dir, rows_per_shard, max_malformed_fraction)
+    results: dict[tuple[int, str], SplitResult] = {}
+    jobs: dict[tuple[int, str], SplitJob] = {}
+
+    def finish(key: tuple[int, str], result: SplitResult) -> None:
+        results[key] = result
+        if result.status == "failed":
+            logging.error("%s, split %s: %s", result.task, result.split, result.error)
+        elif result.malformed and result.status == "prepared":
+            logging.warning(
+                "%s, split %s: %d malformed rows", result.task, result.split, result.malformed
+            )
+        if on_progress is not None:
+            on_progress(result, len(results), len(wanted))
+
+    for key in wanted:
+        outcome = _check(by_id[key[0]], key[1], options)
+        if isinstance(outcome, SplitResult):
+            finish(key, outcome)
+        else:
+            jobs[key] = outcome
+    for position, result in _prepared(list(jobs.values()), num_processes):
+        finish(list(jobs)[position], result)
+    return PrepareReport(
+        results=tuple(results[key] for key in wanted), seconds=time.monotonic() - started
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Options:
+    store: store_lib.Store
+    data_dir: pathlib.Path
+    rows_per_shard: int
+    max_malformed_fraction: float
+
+
+def _check(task: task_lib.InstructionTask, split: str, options: _Options) -> SplitJob | SplitResult:
+    """What to do for a split: nothing (it is fresh, or wrong as it stands), or a job."""
+    try:
+        job = _job(task, split, options)
+        manifest = options.store.manifest(task, split)
+        if manifest is None or not _is_fresh(job, manifest, options.store):
+            return job
+        fields_lib.check_needed(task.name, job.needed_fields, manifest.schema)
+        return split_job.succeeded(_with_facts(job, manifest, options.store), "fresh")
+    except (KeyError, ValueError, TypeError, OSError) as error:
+        return split_job.failed(task.name, split, error)
+
+
+def _job(task: task_lib.InstructionTask, split: str, options: _Options) -> SplitJob:
+    choices = task.answer_choices
+    # A label that was in range may not be so when there are fewer choices: then the rows are checked again.
+    to_fields_fingerprint = fingerprint_lib.value_fingerprint(
+        [
+            fingerprint_lib.function_fingerprint(task.to_fields),
+            len(choices) if isinstance(choices, tuple) else choices,
+        ]
+    )
+    facts = {
+        "licence": task.licence,
+        "lineage": task.lineage,
+        "cluster": task.cluster,
+        "constants": dict(task.constants),
+        "metadata": json.loads(json.dumps(dict(task.metadata))),
+    }
+    return SplitJob(
+        task=task.name,
+        split=split,
+        source=task.source,
+        to_fields=task.to_fields,
+        to_fields_fingerprint=to_fields_fingerprint,
+        source_fingerprint=task.source.fingerprint(split, options.data_dir),
+        needed_fields=task.needed_fields(),
+        answer_choices=choices,
+        facts=facts,
+        root=os.fspath(options.store.root),
+        data_dir=options.data_dir,
+        rows_per_shard=options.rows_per_shard,
+        max_malformed_fraction=options.max_malformed_fraction,
+    )
+
+
+def _is_fresh(job: SplitJob, manifest: Manifest, store: store_lib.Store) -> bool:
+    """Whether a split needs no look into its source; without the source, the store is what there is."""
+    return (
+        manifest.to_fields_fingerprint == job.to_fields_fingerprint
+        and job.source_fingerprint in (None, manifest.source_fingerprint)
+        and split_writer.is_intact(store.split_dir(job.task, job.split), manifest)
+    )
+
+
+def _with_facts(job: SplitJob, manifest: Manifest, store: store_lib.Store) -> Manifest:
+    """The manifest with the task's facts as they are now; written where they changed."""
+    current = dataclasses.replace(manifest, **job.facts)
+    if current != manifest:
+        path = store.split_dir(job.task, job.split) / manifest_lib.FILE_NAME
+        files.write_atomically(epath.Path(path), current.to_json())
+    return current
+
+
+def _prepared(
+    jobs: Sequence[SplitJob], num_processes: int | None
+) -> Iterator[tuple[int, SplitResult]]:
+    """Results of jobs, in any order, with their positions."""
+    if num_processes is None:
+        num_processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    pickled: dict[int, bytes] = {}
+    for position, job in enumerate(jobs) if num_processes else ():
+        try:
+            pickled[position] = pickle.dumps(job)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            logging.warning("%s is prepared in this process: %s", job.task, error)
+    here = [position for position in range(len(jobs)) if position not in pickled]
+    for position, result in _in_workers(pickled, num_processes):
+        if result is None:
+            here.append(position)
+        elif isinstance(result, workers.Crash):
+            job = jobs[position]
+            yield position, split_job.failed(job.task, job.split, ValueError(str(result)))
+        else:
+            yield position, result
+    for position in here:
+        yield position, split_writer.prepare_split(jobs[position])
+
+
+def _in_workers(
+    pickled: dict[int, bytes], num_processes: int
+) -> Iterator[tuple[int, SplitResult | workers.Crash | None]]:
+    """Results by position; None where a worker cannot load a job, which is then for this process."""
+    positions = list(pickled)
+    size = max(1, min(_MAX_BATCH, len(positions) // (8 * max(1, num_processes))))
+    batches = [positions[start : start + size] for start in range(0, len(positions), size)]
+    while batches:
+        payloads = [[pickled[position] for position in batch] for batch in batches]
+        again: list[list[int]] = []
+        found = workers.run(split_writer.prepare_batch, payloads, num_processes)
+        with contextlib.closing(found):  # type: ignore[type-var]  # a generator
+            for number, results in found:
+                batch = batches[number]
+                if not isinstance(results, workers.Crash):
+                    yield from zip(batch, results, strict=True)
+                elif len(batch) == 1:
+                    yield batch[0], results
+                else:  # one of them kills its worker: alone it shows
+                    again += [[position] for position in batch]
+        batches = again

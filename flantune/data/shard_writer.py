@@ -1,0 +1,246 @@
+"""`ShardWriter`: the rows of a split's source, through `to_fields`, into ArrayRecord shards of a partial folder.
+
+After each shard it leaves a record of where the shard ends in the source, from which a later process goes on.
+`split_writer.py` owns the folder; `fields.py` checks rows.
+"""
+
+from collections.abc import Iterator
+import dataclasses
+import itertools
+import json
+import os
+import pathlib
+import uuid
+
+from absl import logging
+from array_record.python import array_record_module
+from etils import epath
+
+import flantune
+from flantune.data import (
+    fields as fields_lib,
+    files,
+    formats,
+    manifest as manifest_lib,
+    sources,
+    task as task_lib,
+)
+from flantune.data.manifest import Malformed, Manifest, Shard
+from flantune.data.split_job import SplitJob
+
+# One record a group: a random read decodes nothing else. zstd is ArrayRecord's default; it pays for long rows only.
+_WRITER_OPTIONS = "group_size:1,zstd:3"
+_KEY = "key.json"
+_NUM_PROBLEMS_KEPT = 10
+
+
+class ShardWriter:
+    """Reads the rest of a split's source into shards of a partial folder."""
+
+    def __init__(self, job: SplitJob, partial: pathlib.Path) -> None:
+        self._job = job
+        self._partial = partial
+        self._consumed = 0  # records of the source, good and bad
+        self._dropped = 0
+        self._malformed = 0
+        self._problems: list[str] = []
+        self._shards: list[Shard] = []
+        self._checker = self._new_checker({})
+
+    def run(self) -> Manifest:
+        """Writes what is missing; the manifest of the whole."""
+        self._resume()
+        job = self._job
+        records = itertools.islice(
+            sources.records(job.source, job.split, job.data_dir), self._consumed, None
+        )
+        while self._write_shard(records):
+            pass
+        self._check_malformed()
+        if job.source.fingerprint(job.split, job.data_dir) != job.source_fingerprint:
+            raise ValueError(
+                f"The source of {job.task!r}, split {job.split!r}, changed while it was read; run flantune prepare "
+                "again."
+            )
+        manifest = self._manifest()
+        for number, (old, new) in enumerate(zip(self._shards, manifest.shards, strict=True)):
+            assert old.file == _shard_name(number)
+            (self._partial / old.file).rename(self._partial / new.file)
+        files.write_atomically(
+            epath.Path(self._partial / manifest_lib.FILE_NAME), manifest.to_json()
+        )
+        return manifest
+
+    def _resume(self) -> None:
+        """Takes over the finished shards of an earlier process; clears away everything else."""
+        key = json.dumps(
+            [
+                manifest_lib.FORMAT_VERSION,
+                self._job.to_fields_fingerprint,
+                self._job.source_fingerprint,
+                self._job.rows_per_shard,
+            ]
+        )
+        path = self._partial / _KEY
+        known = path.exists() and path.read_text() == key
+        if known and self._job.source_fingerprint is not None:
+            while self._take_over(len(self._shards)):
+                pass
+        if self._shards:
+            logging.info(
+                "%s, split %s: %d finished shards kept",
+                self._job.task,
+                self._job.split,
+                len(self._shards),
+            )
+        kept = {shard.file for shard in self._shards}
+        kept |= {_record_name(number) for number in range(len(self._shards))}
+        for entry in self._partial.iterdir():
+            if entry.name not in kept:
+                entry.unlink()
+        files.write_atomically(epath.Path(path), key)
+
+    def _take_over(self, number: int) -> bool:
+        record_path = self._partial / _record_name(number)
+        found = sorted(self._partial.glob(f"part-{number:05d}*.arrayrecord"))
+        if not record_path.exists() or not found:
+            return False
+        record = json.loads(record_path.read_text())
+        path = found[0].rename(self._partial / _shard_name(number))
+        shard = Shard(**record["shard"])
+        if path.stat().st_size != shard.bytes:
+            return False
+        self._shards.append(shard)
+        self._consumed, self._dropped = record["consumed"], record["dropped"]
+        self._malformed, self._problems = record["malformed"], record["problems"]
+        self._checker = self._new_checker(record["schema"])
+        return True
+
+    def _write_shard(self, records: Iterator[formats.Record]) -> bool:
+        """Writes one shard under its final name, then its record; False where the source has ended."""
+        number = len(self._shards)
+        temporary = self._partial / f"{_shard_name(number)}.{uuid.uuid4().hex}"
+        writer, rows = None, 0
+        try:
+            for record in records:
+                self._consumed += 1
+                data = self._encoded(record)
+                if data is None:
+                    continue
+                writer = writer or array_record_module.ArrayRecordWriter(
+                    os.fspath(temporary), _WRITER_OPTIONS
+                )
+                writer.write(data)
+                rows += 1
+                if rows == self._job.rows_per_shard:
+                    break
+        finally:
+            if writer is not None:
+                writer.close()
+        if not rows:
+            return False
+        self._finish_shard(number, temporary, rows)
+        return rows == self._job.rows_per_shard
+
+    def _finish_shard(self, number: int, temporary: pathlib.Path, rows: int) -> None:
+        stat = temporary.stat()
+        sha256 = files.file_sha256(epath.Path(temporary), stat.st_size, stat.st_mtime_ns)
+        shard = Shard(file=_shard_name(number), rows=rows, bytes=stat.st_size, sha256=sha256)
+        temporary.rename(self._partial / shard.file)
+        self._shards.append(shard)
+        record = {
+            "shard": dataclasses.asdict(shard),
+            "consumed": self._consumed,
+            "dropped": self._dropped,
+            "malformed": self._malformed,
+            "problems": self._problems,
+            "schema": self._checker.schema,
+        }
+        files.write_atomically(epath.Path(self._partial / _record_name(number)), json.dumps(record))
+
+    def _encoded(self, record: formats.Record) -> bytes | None:
+        """The JSON of a record's fields; None where the row is malformed or dropped (counted)."""
+        if record.row is None:
+            self._add_malformed(record.where, record.problem)
+            return None
+        try:
+            fields = self._job.to_fields(record.row)
+        except Exception as error:  # the task's own code on a row that it did not expect
+            self._add_malformed(record.where, _to_fields_problem(error, record.row))
+            return None
+        if fields is None:
+            self._dropped += 1
+            return None
+        self._checker.check(fields, record.where)
+        text = json.dumps(dict(fields), ensure_ascii=False, separators=(",", ":"))
+        try:
+            return text.encode()
+        except UnicodeEncodeError as error:
+            self._add_malformed(record.where, f"no UTF-8 text: {error.reason}")
+            return None
+
+    def _add_malformed(self, where: str, problem: str) -> None:
+        self._malformed += 1
+        if len(self._problems) < _NUM_PROBLEMS_KEPT:
+            self._problems.append(f"{where}: {problem}")
+
+    def _check_malformed(self) -> None:
+        allowed = self._job.max_malformed_fraction
+        if self._malformed > allowed * self._consumed:
+            raise ValueError(
+                f"Task {self._job.task!r}, split {self._job.split!r}: {self._malformed} of {self._consumed} rows are "
+                f"malformed, more than {allowed:.3g} of them. The first ones: {'; '.join(self._problems[:3])}."
+            )
+
+    def _manifest(self) -> Manifest:
+        job = self._job
+        return Manifest(
+            task=job.task,
+            split=job.split,
+            source=json.loads(json.dumps(job.source.describe())),
+            source_fingerprint=job.source_fingerprint,
+            content_sha256=job.content_sha256(),
+            to_fields_fingerprint=job.to_fields_fingerprint,
+            schema=self._checker.schema,
+            rows=sum(shard.rows for shard in self._shards),
+            dropped=self._dropped,
+            malformed=Malformed(count=self._malformed, first=tuple(self._problems)),
+            shards=tuple(
+                dataclasses.replace(shard, file=_final_name(number, len(self._shards)))
+                for number, shard in enumerate(self._shards)
+            ),
+            flantune_version=flantune.__version__,
+            **job.facts,
+        )
+
+    def _new_checker(self, schema: dict[str, str]) -> fields_lib.FieldChecker:
+        return fields_lib.FieldChecker(
+            task=self._job.task,
+            needed=self._job.needed_fields,
+            answer_choices=self._job.answer_choices,
+            schema=schema,
+        )
+
+
+def remove_records(partial: pathlib.Path) -> None:
+    """Removes what only the resuming of a partial folder needs."""
+    for entry in partial.glob("part-?????.json"):
+        entry.unlink()
+    (partial / _KEY).unlink(missing_ok=True)
+
+
+def _shard_name(number: int) -> str:
+    return f"part-{number:05d}.arrayrecord"
+
+
+def _final_name(number: int, count: int) -> str:
+    return f"part-{number:05d}-of-{count:05d}.arrayrecord"
+
+
+def _record_name(number: int) -> str:
+    return f"part-{number:05d}.json"
+
+
+def _to_fields_problem(error: Exception, row: task_lib.Row) -> str:
+    has = f"; the row has {', '.join(map(repr, row))}" if isinstance(error, KeyError) else ""
+    return f"to_fields raised {type(error).__name__}: {error}{has}"

@@ -1,0 +1,91 @@
+"""`SplitJob`, all that is needed to prepare one split, and `SplitResult`, what became of it.
+
+`prepare.py` makes jobs, `split_writer.py` does them.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import pathlib
+import traceback
+from typing import Any
+
+from flantune.data import task as task_lib
+from flantune.data.manifest import Manifest
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SplitJob:
+    """All that is needed to prepare one split; sent to worker processes.
+
+    Attributes:
+        facts: fields of the manifest that the task gives: licence, lineage, cluster, constants, metadata.
+    """
+
+    task: str
+    split: str
+    source: task_lib.Source
+    to_fields: Callable[[task_lib.Row], task_lib.Fields | None]
+    to_fields_fingerprint: str
+    source_fingerprint: str | None
+    needed_fields: tuple[str, ...]
+    answer_choices: tuple[str, ...] | str | None
+    facts: dict[str, Any]
+    root: str
+    data_dir: pathlib.Path
+    rows_per_shard: int
+    max_malformed_fraction: float
+
+    def content_sha256(self) -> str | None:
+        """Of the source's files; None for a source without files, whose fingerprint is of its content already."""
+        content = getattr(self.source, "content_sha256", None)
+        return content(self.split, self.data_dir) if content else None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SplitResult:
+    """What became of one split.
+
+    Attributes:
+        status: "fresh" (nothing to do), "prepared" or "failed".
+        error: one sentence, where it failed.
+    """
+
+    task: str
+    split: str
+    status: str
+    rows: int = 0
+    dropped: int = 0
+    malformed: int = 0
+    seconds: float = 0.0
+    error: str = ""
+
+
+def failed(task: str, split: str, error: Exception, seconds: float = 0.0) -> SplitResult:
+    """The result of a split that could not be prepared."""
+    return SplitResult(
+        task=task, split=split, status="failed", seconds=seconds, error=_sentence(error)
+    )
+
+
+def succeeded(manifest: Manifest, status: str, seconds: float = 0.0) -> SplitResult:
+    """The result of a split that is in the store."""
+    return SplitResult(
+        task=manifest.task,
+        split=manifest.split,
+        status=status,
+        rows=manifest.rows,
+        dropped=manifest.dropped,
+        malformed=manifest.malformed.count,
+        seconds=seconds,
+    )
+
+
+def _sentence(error: Exception) -> str:
+    """What a user reads: our own errors as they are, others with their type and place."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = not frames or "flantune" in pathlib.Path(frames[-1].filename).parts
+    if ours and isinstance(error, ValueError | KeyError | TypeError | FileNotFoundError):
+        return text
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {text}{place}"

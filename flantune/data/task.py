@@ -1,0 +1,148 @@
+"""`InstructionTask` and `TaskFamily`: what a task module exports as TASKS. Data only: nothing is read here.
+
+Read `mixture.py` next, then `catalog.py`, which loads modules and finds tasks by name.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+import pathlib
+import re
+from typing import Protocol, runtime_checkable
+
+from flantune import metrics as metrics_lib, prompting
+from flantune.prompting import rendering, template as template_lib
+
+Row = Mapping[str, object]  # as a source gives it
+Fields = Mapping[str, rendering.FieldValue]  # as templates see it
+_NAME = re.compile(r"[A-Za-z0-9_.\-]+:[A-Za-z0-9_.\-]+\Z")
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where rows come from; `sources.py` has the implementations."""
+
+    @property
+    def splits(self) -> tuple[str, ...]: ...
+
+    def read(self, split: str, data_dir: pathlib.Path) -> Iterator[Row]:
+        """Rows of a split, in a fixed order."""
+        ...
+
+    def fingerprint(self, split: str, data_dir: pathlib.Path) -> str | None:
+        """Changes when the rows may have changed; None where the source is not here."""
+        ...
+
+    def describe(self) -> dict[str, object]:
+        """Kind, location and version, for the manifest."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InstructionTask:
+    """A dataset phrased as instructions.
+
+    Attributes:
+        name: "family:dataset".
+        source: where its rows come from.
+        to_fields: a row's fields, or None to drop the row (drops are counted). Holds "answer" (a text or a list of
+            references), or "label" (an index) where the task has answer choices.
+        templates: its wordings.
+        cluster: the kind of task; held-out evaluation is by cluster.
+        metrics: from `flantune.metrics`, on the references and the extracted predictions.
+        answer_choices: the choices, the same for every row, or the name of the field that lists a row's own.
+        postprocess: applied to a prediction before the metrics.
+        lineage: names of the datasets that this one was made from, for leakage checks.
+        licence: of the data, as its publisher states it.
+        constants: fields that are the same for every row; kept once in the manifest.
+        may_cut: fields that may lose their end where a prompt is too long, the first one first. Nothing else is cut.
+        metadata: kept in the manifest; a `TaskFamily` rebuilds the task from it where the source is absent.
+    """
+
+    name: str
+    source: Source
+    to_fields: Callable[[Row], Fields | None]
+    templates: tuple[prompting.Template, ...]
+    cluster: str
+    metrics: tuple[metrics_lib.Metric, ...]
+    answer_choices: tuple[str, ...] | str | None = None
+    postprocess: Callable[[str], str] | None = None
+    lineage: tuple[str, ...] = ()
+    licence: str = "unknown"
+    constants: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    may_cut: tuple[str, ...] = ()
+    metadata: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not _NAME.match(self.name):
+            raise ValueError(
+                f"Task name {self.name!r} must be 'family:dataset', of letters, digits, '_', '.', '-'."
+            )
+        if not self.templates:
+            raise ValueError(f"Task {self.name!r} has no template.")
+        if not any(not template.held_out for template in self.templates):
+            raise ValueError(f"Task {self.name!r} has only held-out templates; training needs one.")
+        for template in self.templates:
+            self._check_template(template)
+
+    def _check_template(self, template: prompting.Template) -> None:
+        if template.shows_options and self.answer_choices is None:
+            raise ValueError(
+                f"Task {self.name!r} has no answer_choices, but a template shows {{options}}: {template.inputs!r}."
+            )
+        words = template.label_words
+        if words is None:
+            return
+        if not isinstance(self.answer_choices, tuple) or len(words) != len(self.answer_choices):
+            raise ValueError(
+                f"Task {self.name!r}: label_words {words} must rename its answer_choices {self.answer_choices}, "
+                "one for one."
+            )
+
+    @property
+    def family(self) -> str:
+        return self.name.split(":")[0]
+
+    def needed_fields(self) -> tuple[str, ...]:
+        """Fields that its rows must have: all that a template uses and no constant supplies, and the answer's."""
+        names = [name for template in self.templates for name in template.fields]
+        names.append(template_lib.ANSWER if self.answer_choices is None else rendering.LABEL)
+        if isinstance(self.answer_choices, str):
+            names.append(self.answer_choices)
+        return tuple(name for name in dict.fromkeys(names) if name not in self.constants)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskFamily:
+    """Tasks that a folder of files defines, found when a run starts (importing a module reads nothing).
+
+    Attributes:
+        name: the family, the part of a task's name before the colon.
+        files: the file of each dataset below a data directory; empty where the folder is absent.
+        read_metadata: what `make_task` needs of a file (JSON values); cached in the prepared store.
+        make_task: the task of a dataset from its metadata.
+    """
+
+    name: str
+    files: Callable[[pathlib.Path], Mapping[str, pathlib.Path]]
+    read_metadata: Callable[[pathlib.Path], Mapping[str, object]]
+    make_task: Callable[[str, Mapping[str, object]], InstructionTask]
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Task and setting of "family:dataset#setting"; the setting is "" where there is none."""
+    task, _, setting = name.partition("#")
+    return task, setting
+
+
+def setting_of(name: str) -> prompting.PromptSetting:
+    """The prompt setting that a member name asks for.
+
+    Raises:
+        KeyError: no such setting.
+    """
+    _, setting = split_name(name)
+    if setting not in prompting.SETTINGS:
+        known = ", ".join(repr(key) for key in prompting.SETTINGS if key)
+        raise KeyError(f"{name!r} asks for the setting {setting!r}. Settings: {known}.")
+    return prompting.SETTINGS[setting]
+

@@ -1,0 +1,117 @@
+"""`run`: jobs in worker processes. A worker that dies costs its own job only, and none outlives its parent.
+
+Workers are spawned, not forked: the caller may have threads (jax does). `concurrent.futures` would give up on all jobs
+when one worker dies, and leave workers behind when the caller is killed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import dataclasses
+import multiprocessing
+from multiprocessing import connection
+import os
+import signal
+import threading
+from typing import Generic, TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True)
+class Crash:
+    """A worker died on a job, without a Python error: out of memory, killed, or a fault in native code."""
+
+    exit_code: int | None
+
+    def __str__(self) -> str:
+        code = self.exit_code
+        if code is not None and code < 0:
+            return f"its process was ended by {signal.Signals(-code).name} (out of memory?)"
+        return f"its process ended with status {code}"
+
+
+def run(
+    function: Callable[[Job], Result], jobs: Sequence[Job], num_processes: int
+) -> Iterator[tuple[int, Result | Crash]]:
+    """The results of `function` on jobs, with the job's position, in the order in which they end.
+
+    Args:
+        function: a function of a module; it and its results must be picklable.
+        num_processes: at most so many workers, at least 1.
+
+    Workers die when the caller closes the iterator, is interrupted or is killed.
+    """
+    waiting = list(range(len(jobs)))[::-1]
+    busy: dict[connection.Connection, tuple[_Worker[Job, Result], int]] = {}
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < num_processes:
+                _give(_Worker(function), busy, jobs, waiting)
+            for ready in connection.wait(list(busy)):
+                assert isinstance(ready, connection.Connection)
+                worker, job = busy.pop(ready)
+                try:
+                    result: Result | Crash = ready.recv()
+                except (EOFError, ConnectionError):
+                    result = worker.crash()
+                else:
+                    if waiting:
+                        _give(worker, busy, jobs, waiting)
+                    else:
+                        worker.stop()
+                yield job, result
+    finally:
+        for worker, _ in busy.values():
+            worker.stop()
+
+
+class _Worker(Generic[Job, Result]):
+    """A process that does one job after another."""
+
+    def __init__(self, function: Callable[[Job], Result]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, function), daemon=True)
+        self._process.start()
+        theirs.close()  # so that the pipe ends when the worker does
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.join()
+        self.pipe.close()
+
+    def crash(self) -> Crash:
+        self._process.join()
+        self.pipe.close()
+        return Crash(self._process.exitcode)
+
+
+def _give(
+    worker: _Worker[Job, Result],
+    busy: dict[connection.Connection, tuple[_Worker[Job, Result], int]],
+    jobs: Sequence[Job],
+    waiting: list[int],
+) -> None:
+    job = waiting.pop()
+    busy[worker.pipe] = (worker, job)
+    with contextlib.suppress(ConnectionError):  # it died while it started: `recv` tells
+        worker.pipe.send(jobs[job])
+
+
+def _serve(pipe: connection.Connection, function: Callable[[Job], Result]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which stops us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(function(job))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)  # in the middle of a job, whatever it waits for

@@ -1,0 +1,184 @@
+"""Plots of a report as inline SVG that follows the page's colours. Read `report_html.py` next, which places them.
+
+Figures are drawn by matplotlib's SVG backend without pyplot, so no state is shared with other code. Each colour is
+drawn as a placeholder and then replaced by a variable of the page's style sheet: one drawing fits light and dark.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import io
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flantune.evaluation.statistics import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib import artist, axes, container, figure
+
+_WIDTH_INCHES = 5.6  # 403 points: text keeps its size on a phone
+_FONT_POINTS = 8.5
+_INK, _MUTED, _GRID, _TUNED = "#010101", "#020202", "#030303", "#040404"
+_BASELINES = ("#050505", "#060606", "#070707", "#080808")
+_CARD = "#090909"  # behind the plot
+_MARKERS = ("o", "D", "^", "s")
+_VARIABLES = {
+    _INK: "ink",
+    _MUTED: "muted",
+    _GRID: "grid",
+    _TUNED: "tuned",
+    _CARD: "card",
+    **{colour: f"baseline-{i}" for i, colour in enumerate(_BASELINES)},
+}
+_MAX_POINTS = 400
+_MAX_LABEL = 36  # characters; the plot itself keeps half of the width
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bars:
+    """What a bar plot shows, one entry per label.
+
+    Attributes:
+        tuned: drawn as a bar with its interval.
+        baselines: values by name, drawn as markers.
+        maximum: score of a perfect prediction; the axis ends there.
+    """
+
+    labels: Sequence[str]
+    tuned: Sequence[Estimate]
+    baselines: Mapping[str, Sequence[float]]
+    axis_label: str
+    maximum: float
+
+
+def bars_svg(bars: Bars, name: str) -> str:
+    """Horizontal bars with markers for the baselines; `name` keeps its ids apart from other plots of the page."""
+    count = len(bars.labels)
+    fig, ax = _figure(height_inches=0.75 + 0.24 * count)
+    rows = np.arange(count)
+    values = np.array([item.value for item in bars.tuned])
+    # An interval of percentiles may leave its value outside by a rounding error.
+    low = np.maximum(values - [item.low for item in bars.tuned], 0)
+    high = np.maximum([item.high for item in bars.tuned] - values, 0)
+    shown: list[artist.Artist | container.Container] = [
+        ax.barh(rows, values, height=0.62, color=_TUNED, label="tuned", zorder=2)
+    ]
+    ax.errorbar(values, rows, xerr=(low, high), fmt="none", ecolor=_INK, elinewidth=0.9, zorder=3)
+    for index, (baseline, scores) in enumerate(bars.baselines.items()):
+        style = index % len(_BASELINES)
+        shown += ax.plot(
+            scores,
+            rows,
+            linestyle="none",
+            marker=_MARKERS[style],
+            markersize=5,
+            markeredgecolor=_CARD,
+            markeredgewidth=0.6,
+            color=_BASELINES[style],
+            label=baseline,
+            clip_on=False,
+            zorder=4,
+        )
+    ax.set_yticks(rows, labels=[_shorten(label) for label in bars.labels])
+    ax.set_ylim(count - 0.4, -0.6)
+    ax.set_xlim(0, bars.maximum)
+    ax.set_xlabel(bars.axis_label)
+    ax.grid(axis="x", color=_GRID, linewidth=0.6, zorder=0)
+    _legend(fig, shown)
+    return _svg(fig, ax, name)
+
+
+def loss_svg(loss_curve: Sequence[tuple[int, float]], name: str) -> str:
+    """The training loss by step: every logged value thinly, their running mean on top.
+
+    Values that are not finite leave gaps. Long curves are drawn as means of neighbouring points.
+    """
+    steps, losses = _thin(np.array(loss_curve, dtype=np.float64).reshape(-1, 2))
+    fig, ax = _figure(height_inches=2.4)
+    if len(steps) > 30:
+        ax.plot(steps, losses, color=_TUNED, linewidth=0.7, alpha=0.4)
+        ax.plot(steps, _running_mean(losses, len(steps) // 25), color=_TUNED, linewidth=1.7)
+    else:
+        ax.plot(steps, losses, color=_TUNED, linewidth=1.7, marker="o", markersize=3)
+    ax.set_xlabel("step")
+    ax.set_ylabel("training loss (nats per token)")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    ax.set_ylim(bottom=0)
+    ax.grid(color=_GRID, linewidth=0.6)
+    return _svg(fig, ax, name)
+
+
+def _thin(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    chunks = np.array_split(points, min(len(points), _MAX_POINTS))
+    means = np.array([chunk.mean(axis=0) for chunk in chunks])
+    return means[:, 0], means[:, 1]
+
+
+def _running_mean(values: np.ndarray, reach: int) -> np.ndarray:
+    reach = max(reach, 1)
+    windows = (values[max(0, i - reach) : i + reach + 1] for i in range(len(values)))
+    return np.array([window.mean() for window in windows])
+
+
+def _figure(height_inches: float) -> "tuple[figure.Figure, axes.Axes]":
+    # Imported here: matplotlib reads its configuration file and fonts when it is imported.
+    from matplotlib import figure
+
+    fig = figure.Figure(figsize=(_WIDTH_INCHES, height_inches), layout="constrained")
+    ax = fig.add_subplot()
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    return fig, ax
+
+
+def _legend(fig: "figure.Figure", handles: "Sequence[artist.Artist | container.Container]") -> None:
+    legend = fig.legend(
+        handles=handles, loc="outside upper left", ncols=5, frameon=False, fontsize=_FONT_POINTS
+    )
+    for text in legend.get_texts():
+        text.set_color(_INK)
+        text.set_parse_math(False)
+
+
+def _svg(fig: "figure.Figure", ax: "axes.Axes", name: str) -> str:
+    import matplotlib as mpl
+
+    ax.tick_params(colors=_MUTED, labelcolor=_INK, labelsize=_FONT_POINTS, width=0.6, length=3)
+    for label in (ax.xaxis.label, ax.yaxis.label):
+        label.set(color=_MUTED, fontsize=_FONT_POINTS)
+    for text in ax.get_yticklabels():
+        text.set_parse_math(False)  # a task's name may hold "$"
+    for spine in ax.spines.values():
+        spine.set(color=_GRID, linewidth=0.8)
+    buffer = io.StringIO()
+    # Text stays text, and ids come from the name instead of a random number.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return _for_page(buffer.getvalue())
+
+
+def _for_page(svg: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(
+        r"<style.*?</style>\s*", "", svg, count=1, flags=re.DOTALL
+    )  # would style the whole page
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(
+        r'<g id="[^"]*"', "<g", svg
+    )  # names like "axes_1", the same in every plot, and unused
+    svg = re.sub(r"font(-family)?: ([\d.]+px )?'[^;\"]*", _page_font, svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(f": {colour}", f": var(--{variable})")
+    return svg
+
+
+def _page_font(match: re.Match[str]) -> str:
+    # matplotlib writes "font: 8.5px 'DejaVu Sans', ..." or, from 3.11 on, font-family by itself.
+    return f"font{match[1] or ''}: {match[2] or ''}system-ui, sans-serif"
+
+
+def _shorten(label: str) -> str:
+    return label if len(label) <= _MAX_LABEL else f"{label[: _MAX_LABEL - 1]}…"

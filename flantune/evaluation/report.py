@@ -1,0 +1,136 @@
+"""Writes what an evaluation found: JSON, Markdown and HTML, and every prediction.
+
+    RUN_DIR/report.json, report.md, report.html            the tuned model beside the baselines
+    RUN_DIR/eval/STEP/report.json                          one evaluation in full
+    RUN_DIR/eval/STEP/predictions/SUITE/TASK.jsonl         its predictions; TASK is `files.safe_name` of the task
+
+The same arguments give the same bytes. Nothing is printed: `summary_rows` gives the table that `cli.py` shows.
+Read `report_markdown.py` and `report_html.py` next: they lay out the two pages for people.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+
+from etils import epath
+
+from flantune.evaluation import files, report_html, report_markdown, tables
+from flantune.evaluation.results import EvaluationReport, PredictionRow, TaskResult
+
+LossCurve = Sequence[tuple[int, float]]  # (step, training loss in nats per token)
+
+
+def write_report(
+    run_dir: epath.PathLike,
+    tuned: EvaluationReport,
+    baselines: Mapping[str, EvaluationReport],
+    run: Mapping[str, object],
+    loss_curve: LossCurve,
+) -> None:
+    """Writes the three reports of a run and the tuned model's evaluation folder.
+
+    Args:
+        run_dir: the run's folder; made where it is missing.
+        tuned: results of the trained parameters.
+        baselines: results to compare with on the same suites, by name: "untuned", "majority", "copy".
+        run: facts of the run that JSON can hold, in the order to show them: mixture, steps, seconds, device, notes.
+        loss_curve: as logged; may be empty.
+
+    Raises:
+        ValueError: a baseline has other suites, tasks or another metric than the tuned results.
+    """
+    for name, baseline in baselines.items():
+        _check_comparable(name, baseline, tuned)
+    run_dir = epath.Path(run_dir)
+    write_evaluation(run_dir, tuned)
+    value = report_json(tuned, baselines, run, loss_curve)
+    files.write_atomically(run_dir / "report.json", [files.json_text(value, indent=2), "\n"])
+    markdown = report_markdown.render(tuned, baselines, run, loss_curve)
+    files.write_atomically(run_dir / "report.md", [markdown])
+    html = report_html.render(tuned, baselines, run, loss_curve)
+    files.write_atomically(run_dir / "report.html", [html])
+
+
+def write_evaluation(run_dir: epath.PathLike, report: EvaluationReport) -> epath.Path:
+    """Writes `eval/STEP/report.json` and the predictions below it; returns that folder.
+
+    Raises:
+        ValueError: the report has no step (a baseline without a model).
+    """
+    if report.step is None:
+        raise ValueError(
+            "Only the evaluation of a model has a folder of its own; this report's step is None."
+        )
+    folder = epath.Path(run_dir) / "eval" / str(report.step)
+    for suite in report.suites:
+        for task in suite.tasks:
+            name = f"{files.safe_name(task.name)}.jsonl"
+            path = folder / "predictions" / files.safe_name(suite.name) / name
+            files.write_atomically(path, _prediction_lines(task))
+    # Last: where it is, the predictions are complete.
+    files.write_atomically(
+        folder / "report.json", [files.json_text(report.as_json(), indent=2), "\n"]
+    )
+    return folder
+
+
+def report_json(
+    tuned: EvaluationReport,
+    baselines: Mapping[str, EvaluationReport],
+    run: Mapping[str, object],
+    loss_curve: LossCurve,
+) -> dict[str, object]:
+    """The content of report.json.
+
+    `summary` has the tuned mean of each suite, and for each baseline its mean of each suite. `results` has everything
+    by suite, cluster, task and template, for "tuned" and each baseline.
+    """
+    return {
+        "summary": tuned.summary() | {name: item.summary() for name, item in baselines.items()},
+        "metric": tuned.metric,
+        "unit": tuned.units[tuned.metric],
+        "run": dict(run),
+        "loss": _loss_json(loss_curve),
+        "results": {"tuned": tuned.as_json()}
+        | {name: item.as_json() for name, item in baselines.items()},
+    }
+
+
+def summary_rows(
+    tuned: EvaluationReport, baselines: Mapping[str, EvaluationReport]
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the final table: a row per suite, the tuned model beside the baselines."""
+    return tables.summary(tuned, baselines)
+
+
+def _prediction_lines(task: TaskResult) -> Iterator[str]:
+    for row in task.predictions:
+        yield files.json_text(_row_json(row)) + "\n"
+
+
+def _row_json(row: PredictionRow) -> dict[str, object]:
+    return dataclasses.asdict(row)
+
+
+def _loss_json(loss_curve: LossCurve) -> dict[str, object]:
+    if not loss_curve:
+        return {"num_points": 0, "first": None, "last": None}
+    ends = {"first": loss_curve[0], "last": loss_curve[-1]}
+    return {"num_points": len(loss_curve)} | {
+        name: {"step": step, "loss": loss} for name, (step, loss) in ends.items()
+    }
+
+
+def _check_comparable(name: str, baseline: EvaluationReport, tuned: EvaluationReport) -> None:
+    if name == "tuned" or name in tuned.summary():
+        raise ValueError(f"A baseline cannot be named {name!r}: report.json has that key already.")
+    if _shape(baseline) != _shape(tuned):
+        raise ValueError(
+            f"Baseline {name!r} does not fit the tuned results: the metric, the suites and their tasks must be the "
+            f"same, not {_shape(baseline)} beside {_shape(tuned)}."
+        )
+
+
+def _shape(report: EvaluationReport) -> tuple[str, dict[str, list[str]]]:
+    return report.metric, {
+        suite.name: [task.name for task in suite.tasks] for suite in report.suites
+    }

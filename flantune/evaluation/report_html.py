@@ -1,0 +1,218 @@
+"""report.html: one self-contained page with plots, tables and a few predictions. Style sheet: `page_style.py`.
+
+The page loads nothing and runs no script. Every text from outside passes through `_text`, which escapes it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+import html
+
+from flantune.evaluation import page_style, plots, report_markdown, tables
+from flantune.evaluation.results import EvaluationReport, PredictionRow, SuiteResult, TaskResult
+
+_MAX_BARS = 60  # a plot with more is a wall; clusters are drawn instead
+_METHOD = (
+    "A task's score is the mean over its examples; a suite's or cluster's is the mean over its tasks. Intervals are "
+    "95 % percentile bootstrap intervals over dataset rows, with tasks and templates as they are. "
+    "Majority answers every example of a task with its most frequent reference among the evaluated examples, "
+    "which no constant answer can beat under exact match; copy repeats the input; untuned is the model before training."
+)
+
+
+def render(
+    tuned: EvaluationReport,
+    baselines: Mapping[str, EvaluationReport],
+    run: Mapping[str, object],
+    loss_curve: Sequence[tuple[int, float]],
+) -> str:
+    """The page as HTML text."""
+    unit = tuned.units[tuned.metric]
+    body = [
+        *_header(tuned, run),
+        *_summary(tuned, baselines, unit),
+        *_training(run, loss_curve),
+        *(
+            part
+            for index, suite in enumerate(tuned.suites)
+            for part in _suite(suite, _suite_of(baselines, index), unit, index)
+        ),
+        f"<footer><p>{_text(_METHOD)}</p></footer>",
+    ]
+    title = _text(f"{run.get('mixture', 'flantune')}: evaluation")
+    return page_style.PAGE.format(title=title, style=page_style.STYLE, body="\n".join(body))
+
+
+def _suite_of(baselines: Mapping[str, EvaluationReport], index: int) -> dict[str, SuiteResult]:
+    return {name: report.suites[index] for name, report in baselines.items()}
+
+
+def _header(tuned: EvaluationReport, run: Mapping[str, object]) -> Iterator[str]:
+    step = "" if tuned.step is None else f" at step {tuned.step:,}"
+    yield f"<header><h1>Evaluation report</h1><p>{_text(run.get('mixture', 'flantune'))}{step}</p></header>"
+    for note in tables.notes(run):
+        yield f'<p class="note">{_text(note)}</p>'
+    links = "".join(
+        f'<a href="#suite-{index}">{_text(_words(suite.name))}</a>'
+        for index, suite in enumerate(tuned.suites)
+    )
+    yield f'<nav><a href="#summary">summary</a><a href="#run">run</a>{links}</nav>'
+
+
+def _summary(
+    tuned: EvaluationReport, baselines: Mapping[str, EvaluationReport], unit: str
+) -> Iterator[str]:
+    label = tables.metric_label(tuned.metric, unit)
+    yield f'<section id="summary"><h2>Summary</h2><p>Mean {_text(label)} over the tasks of each suite.</p>'
+    yield '<div class="cards">'
+    for index, suite in enumerate(tuned.suites):
+        best = [(name, item.suites[index].estimate.value) for name, item in baselines.items()]
+        yield _card(suite, best, unit)
+    yield "</div>"
+    yield _table(tables.summary(tuned, baselines), strong=3)
+    header, rows = tables.other_metrics(tuned)
+    if rows:
+        yield f"<h3>Other metrics</h3>{_table((header, rows), text_columns=2)}"
+    yield "</section>"
+
+
+def _card(suite: SuiteResult, baselines: Sequence[tuple[str, float]], unit: str) -> str:
+    others = " · ".join(f"{_text(name)} {tables.number(value, unit)}" for name, value in baselines)
+    return (
+        f'<div class="card"><p>{_text(_words(suite.name))}</p>'
+        f"<p><strong>{tables.number(suite.estimate.value, unit)}</strong></p>"
+        f"<p>{tables.limits(suite.estimate, unit)}</p><p>{others}</p></div>"
+    )
+
+
+def _training(run: Mapping[str, object], loss_curve: Sequence[tuple[int, float]]) -> Iterator[str]:
+    yield '<section id="run"><h2>Run</h2><dl>'
+    for name, value in tables.run_facts(run):
+        yield f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>"
+    yield f"</dl><p>{_text(report_markdown.loss_sentence(loss_curve))}</p>"
+    if loss_curve:
+        yield _plot(plots.loss_svg(loss_curve, "loss"), "Training loss by step")
+    yield "</section>"
+
+
+def _suite(
+    suite: SuiteResult, baselines: Mapping[str, SuiteResult], unit: str, index: int
+) -> Iterator[str]:
+    yield f'<section id="suite-{index}"><h2>{_text(_words(suite.name))}</h2>'
+    label = tables.metric_label(suite.metric, unit)
+    yield (
+        f"<p>Mean {_text(label)} <strong>{_text(tables.interval(suite.estimate, unit))}</strong> over "
+        f"{len(suite.tasks)} tasks with {suite.num_examples:,} examples.</p>"
+    )
+    bars = _bars(suite, baselines, unit)
+    yield _plot(plots.bars_svg(bars, f"suite-{index}"), f"{bars.axis_label}, tuned and baselines")
+    yield f"<h3>Clusters</h3>{_table(tables.clusters(suite, baselines, unit), strong=2)}"
+    yield f"<h3>Tasks</h3>{_task_table(suite, baselines, unit)}"
+    yield "<h3>Predictions</h3><p>The first examples of each task, not chosen.</p>"
+    for task in suite.tasks:
+        yield _samples(task, unit)
+    yield "</section>"
+
+
+def _bars(suite: SuiteResult, baselines: Mapping[str, SuiteResult], unit: str) -> plots.Bars:
+    by_cluster = len(suite.tasks) > _MAX_BARS
+    shown = suite.clusters if by_cluster else suite.tasks
+    return plots.Bars(
+        labels=[item.name for item in shown],
+        tuned=[item.estimate for item in shown],
+        baselines={
+            name: [item.estimate.value for item in (other.clusters if by_cluster else other.tasks)]
+            for name, other in baselines.items()
+        },
+        axis_label=tables.metric_label(suite.metric, unit),
+        maximum=100.0 if unit == "percent" else 1.0,
+    )
+
+
+def _task_table(suite: SuiteResult, baselines: Mapping[str, SuiteResult], unit: str) -> str:
+    header, rows = tables.tasks(suite, baselines, unit)
+    cells = [
+        [*map(_text, row), _spread_bar(task, unit)]
+        for row, task in zip(rows, suite.tasks, strict=True)
+    ]
+    note = (
+        '<p class="small">"No answer" counts tuned predictions from which none could be extracted; they score 0. '
+        'The columns from "templates" on are over templates, each counting the same. The bar runs from the '
+        "worst to the best template, the thick part is the interquartile range, the tick the median.</p>"
+    )
+    return _cells([*header, "spread"], cells, strong=4, text_columns=2) + note
+
+
+def _spread_bar(task: TaskResult, unit: str) -> str:
+    scale = 1.0 if unit == "percent" else 100.0
+    spread = task.spread
+    parts = [
+        ("range", spread.minimum, spread.maximum),
+        ("iqr", spread.quartile_1, spread.quartile_3),
+        ("median", spread.median.value, spread.median.value),
+    ]
+    spans = "".join(
+        f'<i class="{name}" style="left:{low * scale:.1f}%;width:{(high - low) * scale:.1f}%"></i>'
+        for name, low, high in parts
+    )
+    return f'<span class="track">{spans}</span>'
+
+
+def _samples(task: TaskResult, unit: str) -> str:
+    score = tables.number(task.estimate.value, unit)
+    rows = "".join(
+        _sample(row, task.metric, unit)
+        for row in task.predictions[: report_markdown.SAMPLES_PER_TASK]
+    )
+    return f"<details><summary>{_text(task.name)} <span>{score}</span></summary>{rows}</details>"
+
+
+def _sample(row: PredictionRow, metric: str, unit: str) -> str:
+    references = [("reference", reference) for reference in row.references[:3]]
+    texts = [("inputs", row.inputs), *references, ("prediction", row.prediction)]
+    if row.answer != row.prediction:
+        texts.append(("answer", "(none found)" if row.answer is None else row.answer))
+    lines = "".join(
+        f"<div><dt>{name}</dt><dd><pre>{_text(tables.visible(text))}</pre></dd></div>"
+        for name, text in texts
+    )
+    facts = f"template {row.template_id} · {metric} {tables.number(row.scores[metric], unit)}"
+    return (
+        f'<dl class="sample">{lines}<div><dt></dt><dd class="small">{_text(facts)}</dd></div></dl>'
+    )
+
+
+def _table(table: tables.Table, *, strong: int | None = None, text_columns: int = 1) -> str:
+    header, rows = table
+    return _cells(
+        header, ([*map(_text, row)] for row in rows), strong=strong, text_columns=text_columns
+    )
+
+
+def _cells(
+    header: Sequence[str], rows: Iterable[Sequence[str]], *, strong: int | None, text_columns: int
+) -> str:
+    """A table of cells that are HTML already; the column `strong` stands out, the first ones hold text."""
+
+    def row_html(tag: str, cells: Sequence[str]) -> str:
+        classes = [
+            "text" if i < text_columns else "strong" if i == strong else ""
+            for i in range(len(cells))
+        ]
+        marked = zip(classes, cells, strict=True)
+        inside = "".join(f'<{tag} class="{kind}">{cell}</{tag}>' for kind, cell in marked)
+        return f"<tr>{inside}</tr>"
+
+    head = row_html("th", [_text(name) for name in header])
+    body = "".join(row_html("td", row) for row in rows)
+    return f'<div class="scroll"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'
+
+
+def _plot(svg: str, description: str) -> str:
+    return f'<figure class="scroll" role="img" aria-label="{_text(description)}">{svg}</figure>'
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))

@@ -1,0 +1,144 @@
+"""Tables of a report as plain text cells: the same rows go to the terminal, to Markdown and to HTML.
+
+Read `report_markdown.py` and `report_html.py` next, which lay them out.
+"""
+
+from collections.abc import Mapping
+import json
+
+from flantune.evaluation.results import EvaluationReport, SuiteResult
+from flantune.evaluation.statistics import Estimate, Spread
+
+Table = tuple[list[str], list[list[str]]]  # header, rows
+
+
+def number(value: float, unit: str) -> str:
+    """A score as text: 0.853 (fraction) or 85.3 (percent)."""
+    return f"{value:.1f}" if unit == "percent" else f"{value:.3f}"
+
+
+def interval(estimate: Estimate, unit: str) -> str:
+    """A score with its interval: "0.853 (0.820 to 0.886)"."""
+    return f"{number(estimate.value, unit)} ({limits(estimate, unit)})"
+
+
+def limits(estimate: Estimate, unit: str) -> str:
+    """Only the interval: "0.820 to 0.886"."""
+    return f"{number(estimate.low, unit)} to {number(estimate.high, unit)}"
+
+
+def metric_label(metric: str, unit: str) -> str:
+    """A metric's name and range for readers: "exact match (0 to 1)"."""
+    return f"{metric.replace('_', ' ')} ({'0 to 100' if unit == 'percent' else '0 to 1'})"
+
+
+def summary(tuned: EvaluationReport, baselines: Mapping[str, EvaluationReport]) -> Table:
+    """One row per suite: the tuned mean with its interval, and the baselines' means."""
+    unit = tuned.units[tuned.metric]
+    header = ["suite", "tasks", "examples", "tuned", *baselines]
+    rows = [
+        [
+            suite.name,
+            str(len(suite.tasks)),
+            f"{suite.num_examples:,}",
+            interval(suite.estimate, unit),
+            *(number(item.suites[i].estimate.value, unit) for item in baselines.values()),
+        ]
+        for i, suite in enumerate(tuned.suites)
+    ]
+    return header, rows
+
+
+def other_metrics(tuned: EvaluationReport) -> Table:
+    """One row per suite and metric beside the summary metric; no rows where there is none."""
+    rows = [
+        [suite.name, metric_label(name, tuned.units[name]), interval(estimate, tuned.units[name])]
+        for suite in tuned.suites
+        for name, estimate in suite.metrics.items()
+        if name != tuned.metric
+    ]
+    return ["suite", "metric", "tuned"], rows
+
+
+def clusters(suite: SuiteResult, baselines: Mapping[str, SuiteResult], unit: str) -> Table:
+    """One row per cluster of a suite."""
+    rows = [
+        [
+            cluster.name,
+            str(cluster.num_tasks),
+            interval(cluster.estimate, unit),
+            *(number(item.clusters[i].estimate.value, unit) for item in baselines.values()),
+        ]
+        for i, cluster in enumerate(suite.clusters)
+    ]
+    return ["cluster", "tasks", "tuned", *baselines], rows
+
+
+def tasks(suite: SuiteResult, baselines: Mapping[str, SuiteResult], unit: str) -> Table:
+    """One row per task of a suite, with the spread over its templates.
+
+    "no answer" counts the tuned model's predictions from which no answer could be extracted.
+    """
+    rows = [
+        [
+            task.name,
+            task.cluster,
+            f"{task.num_examples:,}",
+            f"{task.num_unanswered:,}",
+            interval(task.estimate, unit),
+            *(number(item.tasks[i].estimate.value, unit) for item in baselines.values()),
+            *spread_cells(task.spread, unit),
+        ]
+        for i, task in enumerate(suite.tasks)
+    ]
+    return ["task", "cluster", "examples", "no answer", "tuned", *baselines, *SPREAD_HEADER], rows
+
+
+SPREAD_HEADER = ("templates", "mean", "median", "IQR", "min", "max")
+
+
+def spread_cells(spread: Spread, unit: str) -> list[str]:
+    """Cells under `SPREAD_HEADER`."""
+    quartiles = f"{number(spread.quartile_1, unit)} to {number(spread.quartile_3, unit)}"
+    return [
+        str(spread.num_templates),
+        interval(spread.mean, unit),
+        interval(spread.median, unit),
+        quartiles,
+        number(spread.minimum, unit),
+        number(spread.maximum, unit),
+    ]
+
+
+def run_facts(run: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Label and text of each fact but the notes; "seconds" becomes a time in minutes."""
+    return [(_fact_label(key), _fact(key, value)) for key, value in run.items() if key != "notes"]
+
+
+def _fact_label(key: str) -> str:
+    return "time" if key == "seconds" else key.replace("_", " ")
+
+
+def notes(run: Mapping[str, object]) -> list[str]:
+    """The run's notes: none, one text or several."""
+    value = run.get("notes") or []
+    return [value] if isinstance(value, str) else [str(item) for item in value]  # type: ignore[attr-defined]
+
+
+def _fact(key: str, value: object) -> str:
+    if key == "seconds" and isinstance(value, int | float):
+        minutes, seconds = divmod(round(value), 60)
+        return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def visible(text: str, limit: int = 600) -> str:
+    """Text fit to be shown: control characters as their pictures, cut at the limit with a note of what is missing."""
+    shown = "".join(chr(0x2400 + ord(c)) if ord(c) < 32 and c not in "\n\t" else c for c in text)
+    return (
+        shown
+        if len(shown) <= limit
+        else f"{shown[:limit]}… ({len(shown) - limit:,} more characters)"
+    )

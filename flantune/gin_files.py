@@ -1,0 +1,225 @@
+"""Gin: finds, parses, checks and locks one run's files; the only module that imports gin.
+
+Gin binds the dataclasses of `configs.py` and the functions of `experiments.py`, nothing else. A wrong file, name or value
+raises `ValueError` in one sentence. Read `cli.py` next.
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import inspect
+import pathlib
+import re
+import types
+from typing import Any, TypeVar, get_type_hints
+
+import gin
+from gin import config as gin_config
+
+from flantune import configs
+from flantune.data import names
+
+T = TypeVar("T")
+# Bindings of the command line are parsed as a file of their own, so it needs a file's imports.
+_HEADER = """
+from __gin__ import dynamic_registration
+from flantune import configs
+from flantune import experiments
+"""
+_PACKAGE_ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def search_paths(given: Sequence[str]) -> tuple[pathlib.Path, ...]:
+    """Where files and includes are looked for: the given paths, here, and the folder that holds flantune."""
+    return (*(pathlib.Path(path) for path in given), pathlib.Path.cwd(), _PACKAGE_ROOT)
+
+
+def parse(
+    files: Sequence[str], bindings: Sequence[str], *, paths: Sequence[str] = ()
+) -> None:
+    """Parses run files, then bindings "NAME=VALUE" that win over them, and locks the result.
+
+    Raises:
+        ValueError: a file does not exist or does not parse, or a name or parameter does not exist.
+    """
+    folders = search_paths(paths)
+    found = [_find(file, folders) for file in files]
+    gin.clear_config()
+    gin_config._LOCATION_PREFIXES[:] = [""]  # gin only ever adds search paths
+    for folder in folders:
+        gin.add_config_file_search_path(str(folder))
+    source = "the command line"
+    try:
+        with gin_config.unlock_config():
+            for source in found:
+                _check_includes(pathlib.Path(source), folders)
+                gin.parse_config_file(source, print_includes_and_imports=False)
+            source = "the command line"
+            gin.parse_config(_HEADER + "\n".join(_assignment(binding) for binding in bindings))
+        gin.finalize()
+    except (ValueError, SyntaxError, ImportError, AttributeError, TypeError, OSError) as error:
+        raise ValueError(_explain(error, source)) from error
+
+
+def resolved() -> str:
+    """Every binding of the run as one gin file that parses to the same."""
+    return gin.config_str(max_line_length=100)
+
+
+def bind(function: Callable[..., T], **given: object) -> Callable[[], T]:
+    """`function` with its bindings and `given`; each parameter that is a config is built from its own bindings.
+
+    Raises:
+        ValueError: a parameter without a default has no binding, or a value is not allowed.
+    """
+    arguments = dict(given)
+    hints = get_type_hints(function)
+    for name, parameter in inspect.signature(function).parameters.items():
+        config_class = _config_class(hints.get(name))
+        if config_class is not None and name not in arguments:
+            required = parameter.default is inspect.Parameter.empty
+            if required or _is_bound(config_class):
+                arguments[name] = _build(config_class)
+    missing = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is inspect.Parameter.empty
+        and name not in arguments
+        and not _binding_exists(function, name)
+    ]
+    if missing:
+        raise ValueError(_no_binding(f"experiments.{function.__name__}", missing))
+    bound = _configurable(function)
+    return lambda: bound(**arguments)
+
+
+def _build(config_class: type[T]) -> T:
+    fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
+    missing = [
+        field.name
+        for field in fields
+        if field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+        and not _binding_exists(config_class, field.name)
+    ]
+    if missing:
+        raise ValueError(_no_binding(f"configs.{config_class.__name__}", missing))
+    try:
+        return _configurable(config_class)()
+    except (TypeError, ValueError) as error:
+        raise ValueError(str(error).split("\n")[0]) from error
+
+
+def _configurable(function: Callable[..., T]) -> Callable[..., T]:
+    """`function` with its bindings; gin knows only what some file or flag has named."""
+    try:
+        return gin.get_configurable(function)
+    except ValueError:
+        return function
+
+
+def _no_binding(owner: str, missing: Sequence[str]) -> str:
+    wanted = " and ".join(f"{owner}.{name}" for name in missing)
+    return f"No file or flag binds {wanted}. Give --gin.{owner}.{missing[0]}=VALUE or bind it in the run file."
+
+
+def _config_class(hint: object) -> type | None:
+    options = hint.__args__ if isinstance(hint, types.UnionType) else (hint,)
+    for option in options:
+        if isinstance(option, type) and option.__module__ == configs.__name__:
+            return option
+    return None
+
+
+def _binding_exists(configurable: Callable[..., object], name: str) -> bool:
+    try:
+        gin.query_parameter(f"{configurable.__module__}.{configurable.__qualname__}.{name}")
+    except ValueError:
+        return False
+    return True
+
+
+def _is_bound(config_class: type) -> bool:
+    return any(
+        _binding_exists(config_class, field.name) for field in dataclasses.fields(config_class)
+    )
+
+
+def _find(file: str, folders: Sequence[pathlib.Path]) -> str:
+    for folder in (pathlib.Path(), *folders):
+        if (folder / file).is_file():
+            return str(folder / file)
+    candidates = [
+        str(path.relative_to(folder))
+        for folder in folders
+        for path in sorted((folder / "gin").rglob("*.gin"))
+    ]
+    raise ValueError(names.unknown("You asked for the gin file", file, dict.fromkeys(candidates)))
+
+
+def _check_includes(file: pathlib.Path, folders: Sequence[pathlib.Path]) -> None:
+    """Gin fails on a missing include with an error about its own internals: name the file first."""
+    for included in re.findall(r"""^include ['"](.+)['"]""", file.read_text(), re.MULTILINE):
+        try:
+            _find(included, folders)
+        except ValueError as error:
+            raise ValueError(f"{file} includes a file that is not there. {error}") from error
+
+
+def _assignment(binding: str) -> str:
+    """ "NAME=VALUE" as gin reads it; a VALUE that is no gin literal is taken as a string."""
+    name, equals, value = binding.partition("=")
+    if not equals or not name.strip():
+        raise ValueError(f"{binding!r} must be NAME=VALUE, for example experiments.train.num_steps=100.")
+    try:
+        gin_config.parse_value(value)
+    except (SyntaxError, ValueError):
+        value = repr(value)
+    owner = name.strip().rpartition("/")[2].split(".")[0]
+    module = {"configs": "", "experiments": ""}.get(owner)
+    if module is None:
+        module = "configs." if hasattr(configs, owner) else "experiments."
+        name = re.sub(r"[^/]+$", lambda match: module + match.group(0), name.strip())
+    return f"{name.strip()} = {value}"
+
+
+def _explain(error: Exception, source: str) -> str:
+    """Gin's error as one sentence, with the closest names."""
+    text = " ".join(str(error).split())
+    match = re.search(r"(?:No configurable matching '|Couldn't resolve selector )([\w./]+)", text)
+    if match:
+        return names.unknown(f"{_place(text, source)} binds", match.group(1), _configurables())
+    match = re.search(r"(?:Configurable|configurable) '([^']+)' (?:doesn't|does not) (?:have|take)", text)
+    parameter = re.search(r"parameter named '([^']+)'", text)
+    if match and parameter:
+        owner = match.group(1).rpartition(".")[2]
+        known = _configurables().get(owner) or ()
+        return names.unknown(
+            f"{_place(text, source)} binds {match.group(1)} to the parameter", parameter.group(1), known
+        )
+    return f"{_place(text, source)}: {text}"
+
+
+def _place(text: str, source: str) -> str:
+    match = re.search(r"""In file "([^"]+)", line (\d+)""", text)
+    return f"{match.group(1)}, line {match.group(2)}," if match else source[:1].upper() + source[1:]
+
+
+def _configurables() -> dict[str, tuple[str, ...]]:
+    """What gin may bind: short and full names, each with its parameters."""
+    from flantune import experiments  # imports this module's users: kept out of the import path
+
+    known: dict[str, tuple[str, ...]] = {}
+    for module in (configs, experiments):
+        for name, item in vars(module).items():
+            if name.startswith("_") or getattr(item, "__module__", None) != module.__name__:
+                continue
+            parameters = tuple(inspect.signature(item).parameters) if callable(item) else ()
+            known[name] = parameters
+            known[f"{module.__name__.rpartition('.')[2]}.{name}"] = parameters
+    return known
+
+
+def describe(value: Any) -> str:
+    """A config as one line of text, for logs."""
+    fields = dataclasses.asdict(value)
+    return ", ".join(f"{name}={item!r}" for name, item in fields.items())

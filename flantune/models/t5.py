@@ -1,0 +1,188 @@
+"""The T5 encoder-decoder behind four functions: `init`, `apply`, `init_cache` and `decode_step`.
+
+Equal to t5x's T5 1.1 (gated gelu, own logits kernel) and T5 1.0 (relu, `logits_via_embedding`) in
+parameter names and numbers, except that softmax and position biases stay float32 under bfloat16
+activations. Parameters are plain nested dicts of float32 arrays; nothing outside this package sees
+a Linen module. Loss is in `training/loss.py`, generation in `inference/decoding.py`.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+from typing import NamedTuple, TypeAlias
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+import numpy as np
+
+from flantune.configs import ModelConfig
+from flantune.models import layers, stacking, towers
+
+Batch: TypeAlias = Mapping[str, Array | np.ndarray]
+
+
+class DecodeCache(NamedTuple):
+    """What decoding the next token needs; a pytree whose shapes never change.
+
+    Attributes:
+        position: of the next token; a scalar.
+        self_attention: keys and values [batch, heads, max_decode_length, head_dim] of each decoder
+            layer: a tuple of pairs, or with `scan_layers` one pair with a leading layer axis.
+        cross_attention: the same of the inputs, [batch, heads, inputs, head_dim]; constant.
+        encoder_mask: True on real inputs, [batch, 1, 1, inputs]; constant.
+    """
+
+    position: Int[Array, ""]
+    self_attention: PyTree
+    cross_attention: PyTree
+    encoder_mask: Bool[Array, "batch 1 1 inputs"]
+
+
+def _segments(batch: Batch, side: str, tokens: str) -> Int[Array, "batch length"]:
+    """Segment ids, 0 on padding; without ids in `batch` each row is one segment."""
+    real = jnp.asarray(batch[tokens]) > 0
+    ids = batch.get(f"{side}_segment_ids")
+    return real.astype(jnp.int32) if ids is None else jnp.where(real, ids, 0)
+
+
+class _Transformer(nn.Module):
+    """Embedding, encoder, decoder and logits."""
+
+    config: ModelConfig
+
+    def setup(self) -> None:
+        config = self.config
+        self.token_embedder = layers.Embed(config.vocab_size, config.emb_dim, config.dtype)
+        self.encoder = towers.Encoder(config)
+        self.decoder = towers.Decoder(config)
+
+    def _logits(self, x: Float[Array, "batch length emb"]) -> Float[Array, "batch length vocab"]:
+        tied = self.config.logits_via_embedding
+        logits = self.token_embedder.attend(x) if tied else self.decoder.logits_dense(x)
+        return layers.constrain(logits, "batch", "length", "vocab")
+
+    def __call__(
+        self, batch: Batch, dropout_rng: PRNGKeyArray | None
+    ) -> Float[Array, "batch length vocab"]:
+        encoder_rng, decoder_rng = layers.split_rng(dropout_rng, 2)
+        encoder_segments = _segments(batch, "encoder", "encoder_input_tokens")
+        embedded = self.token_embedder(jnp.asarray(batch["encoder_input_tokens"]))
+        encoded = self.encoder(embedded, encoder_segments, encoder_rng)
+        decoder_segments = _segments(batch, "decoder", "decoder_target_tokens")
+        embedded = self.token_embedder(jnp.asarray(batch["decoder_input_tokens"]))
+        x = self.decoder(embedded, encoded, decoder_segments, encoder_segments, decoder_rng)
+        return self._logits(x)
+
+    def init_cache(self, tokens: Int[Array, "batch inputs"], max_decode_length: int) -> DecodeCache:
+        config = self.config
+        segments = (tokens > 0).astype(jnp.int32)
+        encoded = self.encoder(self.token_embedder(tokens), segments, None)
+        shape = (tokens.shape[0], config.num_heads, max_decode_length, config.head_dim)
+
+        def empty(*stack: int) -> tuple[Array, Array]:
+            zeros = functools.partial(jnp.zeros, (*stack, *shape), config.dtype)
+            return zeros(), zeros()
+
+        num_layers = config.num_decoder_layers
+        separate = not config.scan_layers
+        return DecodeCache(
+            position=jnp.zeros((), jnp.int32),
+            self_attention=(
+                tuple(empty() for _ in range(num_layers)) if separate else empty(num_layers)
+            ),
+            cross_attention=self.decoder.encoder_keys_and_values(encoded),
+            encoder_mask=(segments > 0)[:, None, None, :],
+        )
+
+    def decode_step(
+        self, cache: DecodeCache, token: Int[Array, "batch"]
+    ) -> tuple[Float[Array, "batch vocab"], DecodeCache]:
+        x, self_attention = self.decoder.step(
+            self.token_embedder(token[:, None]),
+            cache.position,
+            cache.self_attention,
+            cache.cross_attention,
+            cache.encoder_mask,
+        )
+        cache = cache._replace(position=cache.position + 1, self_attention=self_attention)
+        return self._logits(x)[:, 0], cache
+
+
+def _boxed_init(config: ModelConfig, rng: PRNGKeyArray) -> PyTree:
+    """Parameters in boxes that hold their logical axes."""
+    token = jnp.ones((1, 1), jnp.int32)
+    names = ("encoder_input_tokens", "decoder_input_tokens", "decoder_target_tokens")
+    return _Transformer(config).init(rng, dict.fromkeys(names, token), None)["params"]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _init(config: ModelConfig, rng: PRNGKeyArray) -> PyTree:
+    # Always drawn as stacks: one trace per tower, and `scan_layers` does not change the values.
+    params = nn.unbox(_boxed_init(dataclasses.replace(config, scan_layers=True), rng))
+    return params if config.scan_layers else stacking.unstack_layers(params)
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderDecoder:
+    """A T5 model without its parameters; all methods are pure and can be jitted."""
+
+    config: ModelConfig
+
+    def init(self, rng: PRNGKeyArray) -> PyTree:
+        """Fresh parameters: nested dicts of float32 arrays.
+
+        The values do not depend on `scan_layers`, only their arrangement does.
+        """
+        return _init(self.config, rng)
+
+    def logical_axes(self) -> PyTree:
+        """A tuple of logical axis names for each parameter, in dicts like the parameters."""
+        shapes = jax.eval_shape(functools.partial(_boxed_init, self.config), jax.random.key(0))
+        return jax.tree.map(
+            lambda box: tuple(box.names),
+            shapes,
+            is_leaf=lambda node: isinstance(node, nn.LogicallyPartitioned),
+        )
+
+    def apply(
+        self, params: PyTree, batch: Batch, *, dropout_rng: PRNGKeyArray | None = None
+    ) -> Float[Array, "batch length vocab"]:
+        """Float32 logits of every target, given the earlier ones.
+
+        Args:
+            params: as `init` makes them.
+            batch: `encoder_input_tokens`, `decoder_input_tokens`, `decoder_target_tokens` and, for
+                packed rows, `encoder_segment_ids` and `decoder_segment_ids`; other keys are
+                ignored. Token 0 is padding.
+            dropout_rng: key for dropout; None: no dropout.
+        """
+        return self._run(params, "__call__", batch, dropout_rng)
+
+    def init_cache(
+        self,
+        params: PyTree,
+        encoder_input_tokens: Int[Array, "batch inputs"] | Int[np.ndarray, "batch inputs"],
+        *,
+        max_decode_length: int,
+    ) -> DecodeCache:
+        """A cache for decoding up to `max_decode_length` tokens.
+
+        Runs the encoder; each row is one example, padded with 0.
+        """
+        tokens = jnp.asarray(encoder_input_tokens)
+        return self._run(params, "init_cache", tokens, max_decode_length)
+
+    def decode_step(
+        self, params: PyTree, cache: DecodeCache, token: Int[Array, "batch"]
+    ) -> tuple[Float[Array, "batch vocab"], DecodeCache]:
+        """Float32 logits of the next token, and the cache with `token` in it.
+
+        The first `token` of a row is 0. After `max_decode_length` steps the cache is full: a
+        further step would overwrite its last entry.
+        """
+        return self._run(params, "decode_step", cache, token)
+
+    def _run(self, params: PyTree, method: str, *args: PyTree) -> PyTree:
+        return _Transformer(self.config).apply({"params": params}, *args, method=method)

@@ -1,0 +1,288 @@
+"""Encoder and decoder of T5: pre-norm layers, run one by one or scanned over a stack.
+
+Every method of a layer has the form `(x, shared, own) -> (x, result)`, where `shared` is the same
+for all layers and `own` and `result` belong to one. So the same code runs separate layers
+(`layers_0`, `layers_1`, ... in the parameters) and one stack (`layers`, leading axis): only
+`_make_layers` and `_run_layers` know which. Masks and position biases are made once per tower.
+Embedding and logits are in `t5.py`: read that next.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
+
+from flantune.configs import ModelConfig
+from flantune.models import attention, layers
+
+
+class EncoderShared(NamedTuple):
+    """What all encoder layers share: [batch, 1, length, length] and [1, heads, length, length]."""
+
+    mask: Array
+    bias: Array
+
+
+class DecoderShared(NamedTuple):
+    """What all decoder layers share in training: the encoder's output, masks, and position bias."""
+
+    encoded: Array
+    self_mask: Array
+    cross_mask: Array
+    bias: Array
+
+
+class StepShared(NamedTuple):
+    """What all decoder layers share when they decode one token, at `position`."""
+
+    position: Array
+    self_mask: Array
+    cross_mask: Array
+    bias: Array
+
+
+def _make_attention(config: ModelConfig) -> attention.Attention:
+    return attention.Attention(
+        num_heads=config.num_heads,
+        head_dim=config.head_dim,
+        emb_dim=config.emb_dim,
+        dropout_rate=config.dropout_rate,
+        dtype=config.dtype,
+    )
+
+
+def _make_mlp(config: ModelConfig) -> layers.Mlp:
+    return layers.Mlp(config.mlp_dim, config.mlp_activations, config.dropout_rate, config.dtype)
+
+
+def _make_position_bias(
+    config: ModelConfig, *, bidirectional: bool
+) -> attention.RelativePositionBias:
+    return attention.RelativePositionBias(
+        num_buckets=config.relative_attention_num_buckets,
+        max_distance=config.relative_attention_max_distance,
+        num_heads=config.num_heads,
+        bidirectional=bidirectional,
+    )
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and MLP, each as `x + dropout(f(norm(x)))`."""
+
+    config: ModelConfig
+
+    def setup(self) -> None:
+        self.pre_attention_layer_norm = layers.RmsNorm(self.config.dtype)
+        self.attention = _make_attention(self.config)
+        self.pre_mlp_layer_norm = layers.RmsNorm(self.config.dtype)
+        self.mlp = _make_mlp(self.config)
+
+    def __call__(
+        self, x: Float[Array, "batch length emb"], shared: EncoderShared, own: PRNGKeyArray | None
+    ) -> tuple[Float[Array, "batch length emb"], None]:
+        """The layer's output; `own` is its dropout key."""
+        rate, rngs = self.config.dropout_rate, layers.split_rng(own, 4)
+        y = self.pre_attention_layer_norm(x)
+        y = self.attention(y, y, shared.mask, shared.bias, rngs[0])
+        x += layers.dropout(y, rngs[1], rate)
+        y = self.mlp(self.pre_mlp_layer_norm(x), rngs[2])
+        x += layers.dropout(y, rngs[3], rate)
+        return layers.constrain(x, "batch", "length", "embed"), None
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention, attention to the encoder and MLP, each as `x + dropout(f(norm(x)))`."""
+
+    config: ModelConfig
+
+    def setup(self) -> None:
+        self.pre_self_attention_layer_norm = layers.RmsNorm(self.config.dtype)
+        self.self_attention = _make_attention(self.config)
+        self.pre_cross_attention_layer_norm = layers.RmsNorm(self.config.dtype)
+        self.encoder_decoder_attention = _make_attention(self.config)
+        self.pre_mlp_layer_norm = layers.RmsNorm(self.config.dtype)
+        self.mlp = _make_mlp(self.config)
+
+    def __call__(
+        self, x: Float[Array, "batch length emb"], shared: DecoderShared, own: PRNGKeyArray | None
+    ) -> tuple[Float[Array, "batch length emb"], None]:
+        """The layer's output for whole rows; `own` is its dropout key."""
+        rate, rngs = self.config.dropout_rate, layers.split_rng(own, 6)
+        y = self.pre_self_attention_layer_norm(x)
+        y = self.self_attention(y, y, shared.self_mask, shared.bias, rngs[0])
+        x += layers.dropout(y, rngs[1], rate)
+        y = self.pre_cross_attention_layer_norm(x)
+        y = self.encoder_decoder_attention(
+            y, shared.encoded, shared.cross_mask, dropout_rng=rngs[2]
+        )
+        x += layers.dropout(y, rngs[3], rate)
+        y = self.mlp(self.pre_mlp_layer_norm(x), rngs[4])
+        x += layers.dropout(y, rngs[5], rate)
+        return layers.constrain(x, "batch", "length", "embed"), None
+
+    def encoder_keys_and_values(
+        self, encoded: Float[Array, "batch length emb"], shared: None, own: None
+    ) -> tuple[Float[Array, "batch length emb"], attention.KeysAndValues]:
+        """The encoder's output unchanged, and what this layer attends to of it."""
+        return encoded, self.encoder_decoder_attention.keys_and_values(encoded)
+
+    def step(
+        self,
+        x: Float[Array, "batch 1 emb"],
+        shared: StepShared,
+        own: tuple[tuple[Array, Array], tuple[Array, Array]],
+    ) -> tuple[Float[Array, "batch 1 emb"], attention.KeysAndValues]:
+        """The layer's output for one token, and its self-attention cache with that token.
+
+        `own` holds the self-attention's and the cross-attention's keys and values.
+        """
+        (past_keys, past_values), (cross_keys, cross_values) = own
+        y = self.pre_self_attention_layer_norm(x)
+        key, value = self.self_attention.keys_and_values(y)
+        keys = jax.lax.dynamic_update_slice_in_dim(past_keys, key, shared.position, axis=2)
+        values = jax.lax.dynamic_update_slice_in_dim(past_values, value, shared.position, axis=2)
+        x += self.self_attention.attend(y, keys, values, shared.self_mask, shared.bias)
+        y = self.pre_cross_attention_layer_norm(x)
+        x += self.encoder_decoder_attention.attend(y, cross_keys, cross_values, shared.cross_mask)
+        x += self.mlp(self.pre_mlp_layer_norm(x), None)
+        return x, (keys, values)
+
+
+def _make_layers(
+    layer: type[nn.Module], config: ModelConfig, num_layers: int, methods: Sequence[str]
+) -> nn.Module | list[nn.Module]:
+    """Separate layers, or one scanned stack of them: an axis "layers" before each parameter's."""
+    if not config.scan_layers:
+        return [layer(config) for _ in range(num_layers)]
+    scanned = nn.scan(
+        layer,
+        variable_axes={"params": 0},
+        split_rngs={"params": True},
+        in_axes=(nn.broadcast, 0),
+        length=num_layers,
+        metadata_params={nn.PARTITION_NAME: "layers"},
+        methods=list(methods),
+    )
+    return scanned(config)
+
+
+def _run_layers(
+    stack: nn.Module | Sequence[nn.Module],
+    method: str,
+    x: Float[Array, "batch length emb"],
+    shared: PyTree,
+    own: PyTree,
+) -> tuple[Float[Array, "batch length emb"], PyTree]:
+    """Output of the last layer, and the results of all: stacked or in a tuple, as `own` is."""
+    if isinstance(stack, nn.Module):
+        return getattr(stack, method)(x, shared, own)
+    results = []
+    for i, layer in enumerate(stack):
+        x, result = getattr(layer, method)(x, shared, None if own is None else own[i])
+        results.append(result)
+    return x, tuple(results)
+
+
+def _layer_rngs(rng: PRNGKeyArray | None, num_layers: int) -> Shaped[Array, "layers ..."] | None:
+    return None if rng is None else jax.random.split(rng, num_layers)
+
+
+class Encoder(nn.Module):
+    """Layers that attend within each input, and a norm."""
+
+    config: ModelConfig
+
+    def setup(self) -> None:
+        config = self.config
+        self.relpos_bias = _make_position_bias(config, bidirectional=True)
+        self.layers = _make_layers(EncoderLayer, config, config.num_encoder_layers, ["__call__"])
+        self.encoder_norm = layers.RmsNorm(config.dtype)
+
+    def __call__(
+        self,
+        x: Float[Array, "batch length emb"],
+        segments: Int[Array, "batch length"],
+        dropout_rng: PRNGKeyArray | None,
+    ) -> Float[Array, "batch length emb"]:
+        """Encoded inputs, from embedded ones; `segments` is 0 on padding."""
+        config, rngs = self.config, layers.split_rng(dropout_rng, 3)
+        length = x.shape[1]
+        shared = EncoderShared(
+            attention.segment_mask(segments, segments), self.relpos_bias(length, length)
+        )
+        x = layers.dropout(x, rngs[0], config.dropout_rate)
+        own = _layer_rngs(rngs[1], config.num_encoder_layers)
+        x, _ = _run_layers(self.layers, "__call__", x, shared, own)
+        # t5x shares this mask along no axis, unlike all others.
+        return layers.dropout(self.encoder_norm(x), rngs[2], config.dropout_rate, shared_axes=())
+
+
+class Decoder(nn.Module):
+    """Layers that attend to earlier targets and to the inputs, a norm, and logits (T5 1.1)."""
+
+    config: ModelConfig
+
+    def setup(self) -> None:
+        config = self.config
+        self.relpos_bias = _make_position_bias(config, bidirectional=False)
+        self.layers = _make_layers(
+            DecoderLayer,
+            config,
+            config.num_decoder_layers,
+            ["__call__", "encoder_keys_and_values", "step"],
+        )
+        self.decoder_norm = layers.RmsNorm(config.dtype)
+        if not config.logits_via_embedding:
+            self.logits_dense = layers.Dense(config.vocab_size, ("embed", "vocab"), "float32")
+
+    def __call__(
+        self,
+        x: Float[Array, "batch length emb"],
+        encoded: Float[Array, "batch inputs emb"],
+        segments: Int[Array, "batch length"],
+        encoder_segments: Int[Array, "batch inputs"],
+        dropout_rng: PRNGKeyArray | None,
+    ) -> Float[Array, "batch length emb"]:
+        """What the logits are made of, from embedded decoder inputs; segments are 0 on padding."""
+        config, rngs = self.config, layers.split_rng(dropout_rng, 3)
+        length = x.shape[1]
+        shared = DecoderShared(
+            encoded,
+            attention.segment_mask(segments, segments) & attention.causal_mask(length),
+            attention.segment_mask(segments, encoder_segments),
+            self.relpos_bias(length, length),
+        )
+        x = layers.dropout(x, rngs[0], config.dropout_rate)
+        own = _layer_rngs(rngs[1], config.num_decoder_layers)
+        x, _ = _run_layers(self.layers, "__call__", x, shared, own)
+        return layers.dropout(self.decoder_norm(x), rngs[2], config.dropout_rate)
+
+    def encoder_keys_and_values(self, encoded: Float[Array, "batch inputs emb"]) -> PyTree:
+        """Cross-attention keys and values of all layers: a tuple of pairs, or a pair of stacks."""
+        _, pairs = _run_layers(self.layers, "encoder_keys_and_values", encoded, None, None)
+        return pairs
+
+    def step(
+        self,
+        x: Float[Array, "batch 1 emb"],
+        position: Int[Array, ""],
+        self_cache: PyTree,
+        cross_cache: PyTree,
+        encoder_mask: Bool[Array, "batch 1 1 inputs"],
+    ) -> tuple[Float[Array, "batch 1 emb"], PyTree]:
+        """What the logits after one token are made of, and the cache with that token."""
+        max_decode_length = jax.tree.leaves(self_cache)[0].shape[-2]
+        shared = StepShared(
+            position,
+            (jnp.arange(max_decode_length) <= position)[None, None, None],
+            encoder_mask,
+            self.relpos_bias.of_query(position, max_decode_length),
+        )
+        own: PyTree = (self_cache, cross_cache)
+        if not self.config.scan_layers:
+            own = tuple(zip(self_cache, cross_cache, strict=True))
+        x, self_cache = _run_layers(self.layers, "step", x, shared, own)
+        return self.decoder_norm(x), self_cache

@@ -1,0 +1,86 @@
+"""What a run folder says about its run: config, versions, devices, mixture, log.
+
+    config.gin  versions.json  mixture.json  log.txt     written here, at the start
+    parameters.txt  metrics.jsonl  tensorboard/  checkpoints/  eval/  report.*     written by training and evaluation
+"""
+
+from collections.abc import Mapping, Sequence
+import difflib
+import importlib.metadata
+import json
+import pathlib
+import platform
+import subprocess
+import sys
+
+from absl import logging
+
+CONFIG = "config.gin"
+VOCABULARY = "vocabulary.model"
+_PACKAGES = (
+    "flantune",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "grain",
+    "seqio",
+    "tensorflow",
+    "numpy",
+    "sentencepiece",
+)
+
+
+def write_start(
+    run_dir: pathlib.Path,
+    *,
+    config_text: str,
+    devices: Sequence[str],
+    mixture: Sequence[Mapping[str, object]],
+) -> None:
+    """Writes what is known before the first step; a config that differs from the folder's own is logged."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    config = run_dir / CONFIG
+    if config.is_file() and config.read_text() != config_text:
+        changed = difflib.unified_diff(
+            config.read_text().split("\n"), config_text.split("\n"), "before", "now", "", "", 0, ""
+        )
+        logging.warning("This run continues with other bindings:\n%s", "\n".join(changed))
+    _write(config, config_text)
+    versions = {
+        "python": platform.python_version(),
+        "packages": package_versions(),
+        "git_commit": git_commit(),
+        "devices": list(devices),
+        "command": sys.argv,
+    }
+    _write(run_dir / "versions.json", json.dumps(versions, indent=2) + "\n")
+    _write(run_dir / "mixture.json", json.dumps(list(mixture), indent=1) + "\n")
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that decide results; one that is not installed is left out."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_commit() -> str | None:
+    """The commit of the working folder, with "-dirty" where files differ from it; None outside a git checkout."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    partial.replace(path)

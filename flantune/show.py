@@ -1,0 +1,91 @@
+"""Results for a person's terminal, as rich tables, or for a program, as JSON. Called by `cli.py` alone."""
+
+from collections.abc import Sequence
+import json
+from typing import Any
+
+import rich.console
+import rich.table
+import rich.text
+
+from flantune.data import prepare
+from flantune.evaluation import report
+from flantune.experiments import Results
+
+_MAX_ROWS = 60
+
+
+def write(
+    value: object, view: rich.console.RenderableType, *, as_json: bool, console: rich.console.Console
+) -> None:
+    """Writes `value` as JSON or `view` as it stands."""
+    if as_json:
+        console.file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    else:
+        console.print(view)
+
+
+def write_results(results: Results, *, as_json: bool, console: rich.console.Console) -> None:
+    """The summary of an evaluation beside its baselines."""
+    if as_json:
+        value = report.report_json(results.tuned, results.baselines, {}, [])
+        write(value, "", as_json=True, console=console)
+        return
+    header, rows = report.summary_rows(results.tuned, results.baselines)
+    write(None, _table(header, rows), as_json=False, console=console)
+
+
+def prepare_table(result: prepare.PrepareReport) -> rich.table.Table:
+    """Failures one by one, the rest as counts."""
+    value = result.as_json()
+    return _table(("prepared store", ""), [(key, _cell(item)) for key, item in value.items()])
+
+
+def mixture_table(rows: Sequence[dict[str, Any]]) -> rich.table.Table:
+    """Tasks of a mixture, the largest share first."""
+    ordered = sorted(rows, key=lambda row: (-row["rate"], row["task"]))
+    cells = [
+        (row["task"], row["cluster"], f"{row['rate']:.3%}", f"{row['rows']:,}", str(row["templates"]))
+        for row in ordered[:_MAX_ROWS]
+    ]
+    if len(ordered) > _MAX_ROWS:
+        rest = sum(row["rate"] for row in ordered[_MAX_ROWS:])
+        cells.append((f"and {len(ordered) - _MAX_ROWS} more", "", f"{rest:.3%}", "", ""))
+    total = f"{sum(row['rows'] for row in rows):,}"
+    cells.append((f"{len(rows)} tasks", f"{len({r['cluster'] for r in rows})} clusters", "", total, ""))
+    return _table(("task", "cluster", "share of examples", "rows", "templates"), cells)
+
+
+def task_text(value: dict[str, Any]) -> rich.console.Group:
+    """A task's facts, its templates and some rendered examples."""
+    facts = [(key, _cell(item)) for key, item in value.items() if key not in ("templates", "examples")]
+    parts: list[rich.console.RenderableType] = [_table(("task", ""), facts)]
+    templates = [
+        (str(number), item["inputs"], item["targets"], "evaluation only" if item["held_out"] else "")
+        for number, item in enumerate(value["templates"])
+    ]
+    parts.append(_table(("template", "inputs", "targets", ""), templates))
+    examples = [
+        (str(item["row"]), str(item["template"]), item["inputs"], item["targets"])
+        for item in value["examples"]
+    ]
+    parts.append(_table(("row", "template", "inputs", "targets"), examples))
+    return rich.console.Group(*parts)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> rich.table.Table:
+    table = rich.table.Table(show_lines=any("\n" in cell for row in rows for cell in row))
+    for position, name in enumerate(header):
+        table.add_column(name, justify="left" if position == 0 else "left", overflow="fold")
+    for row in rows:
+        # Text, because a prompt's brackets are no markup.
+        table.add_row(*(rich.text.Text(str(cell)) for cell in row))
+    return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "\n".join(_cell(item) for item in value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {item}" for key, item in value.items())
+    return str(value)

@@ -1,0 +1,65 @@
+"""All mixtures: rates, caps, weights. The tasks are in the other modules of this folder."""
+
+from flantune.data import Mixture, equal, proportional
+from tasks import chain_of_thought, natural_instructions, quickstart, super_ni_test_tasks
+
+_SUPER_NI_TEST = tuple(
+    f"{natural_instructions.FAMILY}:{name}" for name in super_ni_test_tasks.TEST_TASKS
+)
+
+# Twenty of the test tasks: one or two of each of the twelve published categories, generation and classification.
+_SUPER_NI_EVAL20 = (
+    "task020_mctaco_span_based_question",
+    "task1439_doqa_cooking_isanswerable",
+    "task391_causal_relationship",
+    "task827_copa_commonsense_reasoning",
+    "task033_winogrande_answer_generation",
+    "task249_enhanced_wsc_pronoun_disambiguation",
+    "task102_commongen_sentence_generation",
+    "task957_e2e_nlg_text_generation_generate",
+    "task879_schema_guided_dstc8_classification",
+    "task1533_daily_dialog_formal_classification",
+    "task1557_jfleg_answer_generation",
+    "task613_politifact_text_generation",
+    "task039_qasc_find_overlapping_words",
+    "task035_winogrande_question_modification_person",
+    "task442_com_qa_paraphrase_question_generation",
+    "task190_snli_classification",
+    "task1388_cb_entailment",
+    "task288_gigaword_summarization",
+    "task1356_xlsum_title_generation",
+    "task1157_bard_analogical_reasoning_rooms_for_containers",
+)
+
+MIXTURES = (
+    Mixture(
+        name="quickstart_train",
+        rates={
+            task.name: equal()
+            for task in quickstart.TASKS
+            if task.cluster != quickstart.HELD_OUT_CLUSTER
+        },
+    ),
+    Mixture(
+        name="quickstart_held_out",
+        rates={
+            task.name: equal()
+            for task in quickstart.TASKS
+            if task.cluster == quickstart.HELD_OUT_CLUSTER
+        },
+    ),
+    # 100 rows a task, as Tk-Instruct trains (https://arxiv.org/abs/2204.07705, appendix); more add little.
+    Mixture(
+        name="super_ni_train",
+        rates={f"{natural_instructions.FAMILY}:*": proportional(cap=100)},
+        exclude=_SUPER_NI_TEST,
+    ),
+    Mixture(
+        name="super_ni_eval20",
+        rates={f"{natural_instructions.FAMILY}:{name}": equal() for name in _SUPER_NI_EVAL20},
+    ),
+    Mixture(
+        name="chain_of_thought",
+        rates={task.name: proportional() for task in chain_of_thought.TASKS},
+    ),
+)

@@ -1,0 +1,69 @@
+"""TREC: what kind of thing does a question ask for? The six coarse types (https://aclanthology.org/C02-1150).
+
+Files `trec/TREC.{train,test}` in Latin-1, one question a line: "COARSE:fine question". There is no validation file: the
+first 500 training rows are used.
+"""
+
+from flantune import metrics
+from flantune.data import InstructionTask, sources
+from flantune.prompting import Template
+
+_TYPES = {
+    "ABBR": "abbreviation",
+    "ENTY": "entity",
+    "DESC": "description",
+    "HUM": "person",
+    "LOC": "location",
+    "NUM": "number",
+}
+_PLAIN = ("a short form", "a thing", "an explanation", "a person or group", "a place", "a figure")
+
+
+def to_fields(row):
+    type_name, _, question = row["text"].partition(" ")
+    coarse, _, _ = type_name.partition(":")
+    if not question.strip():
+        return None
+    return {"question": question.strip(), "label": list(_TYPES).index(coarse)}
+
+
+TASKS = (
+    InstructionTask(
+        name="trec:coarse",
+        cluster="question_classification",
+        source=sources.Lines(
+            train="trec/TREC.train[500:]",
+            validation="trec/TREC.train[:500]",
+            test="trec/TREC.test",
+            encoding="latin-1",
+        ),
+        to_fields=to_fields,
+        answer_choices=tuple(_TYPES.values()),
+        templates=(
+            Template(inputs="What kind of answer does this question want?\n{question}\n{options}"),
+            Template(inputs="Question: {question}\n{options}\nType of answer:"),
+            Template(inputs="{question}\n\nDo not answer. Only name the type of the answer.\n{options}"),
+            Template(inputs="Sort the question into one of six classes.\n{options}\n\n{question}"),
+            Template(inputs='Someone asks: "{question}" They are after which of these?\n{options}'),
+            Template(inputs="A good answer to the question below would be\n{options}\n\nQuestion: {question}"),
+            Template(
+                inputs="{question}\nWould you reply to that with\n{options}",
+                label_words=_PLAIN,
+            ),
+            Template(
+                inputs="You get this question: {question}\nWhat do you have to look up?\n{options}",
+                label_words=_PLAIN,
+            ),
+            Template(
+                inputs=(
+                    "Label the question with abbreviation, entity, description, person, location or number.\n"
+                    "{question}"
+                )
+            ),
+            Template(inputs="{options}\nWhich label belongs to this quiz question?\n{question}\nLabel:"),
+        ),
+        metrics=(metrics.accuracy,),
+        lineage=("trec",),
+        licence="unknown (not stated)",
+    ),
+)

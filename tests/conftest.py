@@ -1,0 +1,18 @@
+"""Checks every jaxtyping signature of flantune at run time, and finds the optional real data."""
+
+import pathlib
+
+import jaxtyping
+import pytest
+
+jaxtyping.install_import_hook("flantune", "beartype.beartype")
+
+_SHARED_DATA = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> pathlib.Path:
+    """A folder of real datasets beside the checkout; it is not part of the project."""
+    if not _SHARED_DATA.is_dir():
+        pytest.skip("no real data beside this checkout")
+    return _SHARED_DATA

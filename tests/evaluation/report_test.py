@@ -1,0 +1,247 @@
+"""The files of a report: their keys, their escaping, and that they repeat."""
+
+import html.parser
+import json
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from flantune import metrics
+from flantune.evaluation import evaluator, report
+
+ODD_NAME = "toy:<b>odd</b>|$x_1$&name"
+ODD_TEXT = "</pre><script>alert('x')</script> & `code` | *star*\x00"
+RUN = {
+    "mixture": "toy",
+    "steps": 1200,
+    "seconds": 312.4,
+    "device": "cpu",
+    "notes": ["A smoke run."],
+}
+LOSS = [(0, 3.0), (10, 1.5), (20, 0.75)]
+
+
+def _suites(num_tasks=2, own=(metrics.exact_match, metrics.rouge_l)):
+    def task(name, cluster):
+        examples = tuple(
+            evaluator.EvalExample(
+                task=name,
+                cluster=cluster,
+                uid=f"{name}/{i}",
+                template_id=i % 2,
+                inputs=f"{ODD_TEXT} {i}",
+                references=("a", "b") if i % 2 else ("c",),
+                input_text="c",
+            )
+            for i in range(4)
+        )
+        return evaluator.EvalTask(name=name, cluster=cluster, metrics=own, examples=examples)
+
+    names = [ODD_NAME, *(f"toy:task{i}#few_shot" for i in range(1, num_tasks))]
+    return {
+        "unseen_examples": [task(name, f"cluster{i % 2}") for i, name in enumerate(names)],
+        "unseen_cluster": [task("toy:other", "cluster2")],
+    }
+
+
+def _reports(metric="exact_match", **settings):
+    def predict(params, prompts):
+        return [params[i % len(params)] for i in range(len(prompts))]
+
+    subject = evaluator.Evaluator(_suites(**settings), predict, metric, num_resamples=50)
+    baselines = {
+        "untuned": subject.evaluate([ODD_TEXT], 0),
+        "majority": subject.majority(),
+        "copy": subject.copy_input(),
+    }
+    return subject.evaluate(["c", "a", "a", ODD_TEXT], 1200), baselines
+
+
+def _write(run_dir, *, run=RUN, loss=LOSS, **settings):
+    tuned, baselines = _reports(**settings)
+    report.write_report(run_dir, tuned, baselines, run, loss)
+    return tuned, baselines
+
+
+class _Balance(html.parser.HTMLParser):
+    """Names of all tags; fails where one closes that is not open."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.add(tag)
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.add(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_summary_has_each_suite_and_each_baseline(tmp_path):
+    _write(tmp_path)
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["summary"] == {
+        "unseen_examples": 0.5,
+        "unseen_cluster": 0.5,
+        "untuned": {"unseen_examples": 0.0, "unseen_cluster": 0.0},
+        "majority": {"unseen_examples": 0.5, "unseen_cluster": 0.5},
+        "copy": {"unseen_examples": 0.5, "unseen_cluster": 0.5},
+    }
+    assert content["run"] == RUN
+    assert content["loss"]["last"] == {"step": 20, "loss": 0.75}
+
+
+def test_json_goes_down_to_the_template(tmp_path):
+    _write(tmp_path)
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert list(content["results"]) == ["tuned", "untuned", "majority", "copy"]
+    suite = content["results"]["tuned"]["suites"][0]
+    assert [item["name"] for item in suite["clusters"]] == ["cluster0", "cluster1"]
+    task = suite["tasks"][0]
+    assert task["metrics"]["exact_match"]["value"] == 0.5
+    assert task["metrics"]["rouge_l"]["value"] == 50.0
+    # Template 0 asks examples 0 and 2 (answers c, a; reference c), template 1 the others (a, odd text; a or b).
+    templates = [(item["template_id"], item["value"]) for item in task["by_template"]["templates"]]
+    assert templates == [(0, 0.5), (1, 0.5)]
+    assert {"mean", "median", "iqr", "minimum", "maximum"} <= task["by_template"].keys()
+    assert task["metrics"]["exact_match"]["low"] <= 0.5 <= task["metrics"]["exact_match"]["high"]
+
+
+def test_predictions_are_written_by_suite_and_task(tmp_path):
+    tuned, _ = _write(tmp_path)
+    folder = tmp_path / "eval" / "1200"
+    assert json.loads((folder / "report.json").read_text()) == json.loads(
+        json.dumps(tuned.as_json())
+    )
+    path = folder / "predictions" / "unseen_examples" / "toy%3Atask1%23few_shot.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert rows[1] == {
+        "uid": "toy:task1#few_shot/1",
+        "template_id": 1,
+        "inputs": f"{ODD_TEXT} 1",
+        "references": ["a", "b"],
+        "prediction": "a",
+        "answer": "a",
+        "scores": {"exact_match": 1.0, "rouge_l": 100.0},
+    }
+    assert len(rows) == 4
+    assert len(list((folder / "predictions").rglob("*.jsonl"))) == 3
+
+
+def test_everything_repeats_to_the_byte_and_leaves_no_temporary_file(tmp_path):
+    for name in ("first", "second"):
+        _write(tmp_path / name)
+    first, second = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (tmp_path / "first", tmp_path / "second")
+    )
+    assert first == second
+    assert not [path for path in first if path.suffix == ".tmp"]
+
+
+def test_html_escapes_what_models_and_tasks_say(tmp_path):
+    _write(tmp_path, run={**RUN, "device": "<i>gpu</i>", "notes": "<u>note</u>"})
+    page = (tmp_path / "report.html").read_text()
+    tags = _Balance(page)
+    assert tags.open == []
+    assert tags.seen.isdisjoint({"script", "b", "u"})
+    assert "<i>gpu" not in page
+    assert "&lt;script&gt;alert(&#x27;x&#x27;)" in page
+    assert "\x00" not in page
+
+
+def test_html_is_one_file_that_fits_phones_and_dark_pages(tmp_path):
+    _write(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    addresses = re.findall(r'(?:href|src)="([^"]*)"', page)
+    assert all(address.startswith("#") for address in addresses)
+    assert 'name="viewport"' in page
+    assert "prefers-color-scheme: dark" in page
+    assert "@import" not in page
+    assert "A smoke run." in page
+    assert "5 min 12 s" in page
+
+
+def test_plots_are_valid_svg_in_the_colours_of_the_page(tmp_path):
+    _write(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    plots = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert len(plots) == 3  # the loss and two suites
+    texts = [text for plot in plots for text in ElementTree.fromstring(plot).itertext()]
+    assert ODD_NAME in texts
+    assert {"tuned", "untuned", "majority", "copy"} <= set(texts)
+    colours = re.findall(r"(?:fill|stroke): ([^;\"]+)", "".join(plots))
+    assert all(colour == "none" or colour.startswith("var(--") for colour in colours)
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_markdown_tables_have_equal_rows_whatever_the_names(tmp_path):
+    _write(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "| unseen\\_examples | 2 | 8 | 0.500 (" in text
+    for block in text.split("\n\n"):
+        if block.startswith("| "):
+            cells = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+            assert len(cells) == 1
+    told = [line for line in text.splitlines() if "<script>" in line]
+    assert told
+    assert all(line.startswith("    ") for line in told)  # indented: shown as code
+
+
+def test_summary_rows_are_the_table_of_the_terminal():
+    header, rows = report.summary_rows(*_reports())
+    assert header == ["suite", "tasks", "examples", "tuned", "untuned", "majority", "copy"]
+    assert [row[:3] for row in rows] == [
+        ["unseen_examples", "2", "8"],
+        ["unseen_cluster", "1", "4"],
+    ]
+    assert re.fullmatch(r"0\.500 \(0\.\d{3} to \d\.\d{3}\)", rows[0][3])
+    assert rows[0][4:] == ["0.000", "0.500", "0.500"]
+
+
+def test_percent_metrics_are_shown_as_percent(tmp_path):
+    tuned, baselines = _write(tmp_path, metric="rouge_l")
+    _, rows = report.summary_rows(tuned, baselines)
+    assert rows[0][3].startswith("50.0 (")
+    assert "rouge l (0 to 100)" in (tmp_path / "report.html").read_text()
+
+
+def test_many_tasks_are_drawn_by_cluster(tmp_path):
+    _write(tmp_path, num_tasks=70, own=(metrics.exact_match,))
+    page = (tmp_path / "report.html").read_text()
+    plot = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)[1]
+    assert "cluster1" in plot
+    assert "toy:task5#" not in plot
+    assert "toy:task5#" in page
+
+
+@pytest.mark.parametrize(
+    "loss", [[], [(0, float("nan"))], [(i, 1.0 / (i + 1)) for i in range(3000)]]
+)
+def test_any_loss_curve_is_reported(tmp_path, loss):
+    _write(tmp_path, loss=loss)
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["loss"]["num_points"] == len(loss)
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<svg") == (3 if loss else 2)
+    assert len(page) < 200_000
+
+
+def test_baselines_of_other_suites_or_names_are_refused(tmp_path):
+    tuned, baselines = _reports()
+    other, _ = _reports(num_tasks=3)
+    with pytest.raises(ValueError, match="Baseline 'untuned' does not fit"):
+        report.write_report(tmp_path, tuned, {"untuned": other}, RUN, LOSS)
+    with pytest.raises(ValueError, match="cannot be named 'unseen_cluster'"):
+        report.write_report(tmp_path, tuned, {"unseen_cluster": baselines["copy"]}, RUN, LOSS)
+    with pytest.raises(ValueError, match="step is None"):
+        report.write_evaluation(tmp_path, baselines["copy"])
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,63 @@
+from hypothesis import given, strategies as st
+import pytest
+
+from flantune import prompting
+from flantune.prompting import template as template_lib
+
+
+def test_fill_replaces_fields_and_keeps_doubled_braces():
+    assert template_lib.fill("{a} + {b} = {{?}}", {"a": "1", "b": "2"}) == "1 + 2 = {?}"
+
+
+@given(st.text(), st.text())
+def test_values_are_never_parsed(first, second):
+    assert template_lib.fill("<{a}|{b}>", {"a": first, "b": second}) == f"<{first}|{second}>"
+
+
+@given(st.text())
+def test_escaped_text_survives(text):
+    escaped = text.replace("{", "{{").replace("}", "}}")
+    assert template_lib.fill(escaped, {}) == text
+
+
+@pytest.mark.parametrize("text", ["{", "a } b", "{a!r}", "{a:>3}", "{A}", "{a.b}", "{}"])
+def test_broken_braces_and_formats_are_refused(text):
+    with pytest.raises(ValueError, match="Template"):
+        template_lib.parse(text)
+
+
+def test_a_template_needs_a_field_of_the_example():
+    with pytest.raises(ValueError, match="no field"):
+        prompting.Template(inputs="Write something.\n{options}")
+
+
+def test_a_template_must_not_give_the_answer_away():
+    with pytest.raises(ValueError, match="away"):
+        prompting.Template(inputs="{question} {answer}")
+
+
+def test_targets_must_hold_the_answer():
+    with pytest.raises(ValueError, match="must hold"):
+        prompting.Template(inputs="{question}", targets="{rationale}")
+
+
+def test_extract_takes_what_follows_the_last_trigger():
+    template = prompting.Template(
+        inputs="{question}", targets="{rationale} So the answer is {answer}."
+    )
+    assert template.extract("2 and 2. So the answer is 3? No. So the answer is 4.") == "4"
+    assert template.extract("It is 4.") is None
+
+
+@given(st.text(alphabet="abc 123.", min_size=1).map(str.strip).filter(bool))
+def test_extract_undoes_targets(answer):
+    plain = prompting.Template(inputs="{q}")
+    chain = prompting.Template(inputs="{q}", targets="{why} => {answer}!")
+    assert plain.extract(answer) == answer
+    values = {"why": "since 1 + 1", "answer": answer}
+    assert chain.extract(template_lib.fill(chain.targets, values)) == answer
+
+
+def test_extract_stops_at_a_literal_between_the_answer_and_a_later_field():
+    template = prompting.Template(inputs="{q}", targets="{answer} because {why}")
+    assert template.extract("yes because it rains because of clouds") == "yes"

@@ -1,0 +1,43 @@
+"""One compilation cache for the tests of this folder and the processes that they start."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compilation_cache(tmp_path_factory):
+    settings = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compilation_cache")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    yield {name.upper(): str(value) for name, value in settings.items()}
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+@pytest.fixture(scope="session")
+def run_python(compilation_cache):
+    """Runs a script where `from training import linear_model` works and TensorFlow and SeqIO do not."""
+
+    def run(script, **environment):
+        refuse = "import sys; sys.modules['tensorflow'] = sys.modules['seqio'] = None\n"
+        return subprocess.run(
+            [sys.executable, "-c", refuse + script],
+            cwd=pathlib.Path(__file__).parents[1],
+            env=os.environ | compilation_cache | {"JAX_PLATFORMS": "cpu"} | environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run

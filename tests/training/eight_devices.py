@@ -1,0 +1,133 @@
+"""Runs on eight fake CPU devices for sharding_test.py, and prints what came out as one line of JSON."""
+
+import io
+import json
+import logging
+import tempfile
+
+import jax
+from jax.sharding import PartitionSpec
+import numpy as np
+
+from flantune.configs import CheckpointConfig, MeshConfig
+from flantune.training import checkpoints, sharding
+from flantune.training import state as state_lib
+from flantune.training import step as step_lib
+
+from . import linear_model
+
+MODEL = {"emb_dim": 64, "vocab_size": 16, "dropout_rate": 0.1, "optimizer": "adamw"}
+
+
+def _message(function, *arguments):
+    try:
+        function(*arguments)
+    except ValueError as error:
+        return str(error)
+    return "no error"
+
+
+def _parts(sizes):
+    data, fsdp, tensor = sizes
+    config = MeshConfig(data=data, fsdp=fsdp, tensor=tensor)
+    return linear_model.parts(
+        num_steps=3, mesh_config=config, devices=jax.devices()[: data * fsdp * tensor], **MODEL
+    )
+
+
+def _state_arguments(parts):
+    return [parts[name] for name in ("model", "optimizer", "mesh", "rules")]
+
+
+def _run(sizes):
+    """Losses, parameters and layout after three steps, and the state."""
+    parts = _parts(sizes)
+    mesh, rules = parts["mesh"], parts["rules"]
+    state = state_lib.init_state(*_state_arguments(parts), 0)
+    train_step = step_lib.make_train_step(**parts, num_steps=3, seed=0)
+    batches, losses = linear_model.CountingBatches(), []
+    with jax.set_mesh(mesh):
+        for _ in range(3):
+            state, metrics = train_step(state, sharding.shard_batch(next(batches), mesh, rules))
+            losses.append(float(metrics["loss"]))
+    shardings = state_lib.shardings_of(state.params)
+    rows = sharding.parameter_table(state.params, parts["model"].logical_axes(), shardings)
+    leaves = jax.tree_util.tree_leaves_with_path(state.params)
+    moment = state.opt_state[0].mu["decoder"]["layers"]["kernel"]
+    result = {
+        "losses": losses,
+        "params": {sharding.path_name(path): np.asarray(leaf).tolist() for path, leaf in leaves},
+        "table": [(row.name, str(row.spec), row.bytes_per_device) for row in rows],
+        "moment_spec": str(moment.sharding.spec),
+    }
+    return result, state
+
+
+def _specs():
+    mesh = sharding.make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
+    rules = sharding.DEFAULT_RULES
+    by_tensor = sharding.axis_rules(MeshConfig(axis_rules=(("embed", "fsdp"), ("mlp", "tensor"))))
+    no_embed = sharding.axis_rules(MeshConfig(axis_rules=(("embed", None),)))
+    activation = ("batch", "length", "embed")
+    cases = {
+        "embed, mlp": (("embed", "mlp"), (4, 6), rules),
+        "vocab, embed": (("vocab", "embed"), (4, 6), rules),
+        "layers, embed, mlp": (("layers", "embed", "mlp"), (2, 4, 6), rules),
+        "odd embed": (("embed", "mlp"), (7, 6), rules),
+        "activation": (activation, (8, 5, 4), rules),
+        "batch of 2": (activation, (2, 5, 7), rules),
+        "embed not sharded by a rule": (("embed", "mlp"), (4, 6), no_embed),
+        "activation under a rule for embed": (
+            activation,
+            (8, 5, 4),
+            sharding.activation_rules(by_tensor),
+        ),
+    }
+    return {
+        name: list(sharding.partition_spec(axes, shape, mesh, rules, name=name.split()[0]))
+        for name, (axes, shape, rules) in cases.items()
+        for _ in range(2)  # twice, to see that a warning comes once
+    }
+
+
+def _restored_on_other_meshes(state):
+    """Whether a checkpoint of `state` is the same on other meshes, and its parameters alone too."""
+    equal = []
+    with tempfile.TemporaryDirectory() as run_dir:
+        store = checkpoints.Checkpoints(run_dir, CheckpointConfig(save_every_steps=1))
+        store.save(3, state, {})
+        store.wait()
+        store.close()
+        for sizes in ((8, 1, 1), (1, 1, 1)):
+            abstract = state_lib.abstract_state(*_state_arguments(_parts(sizes)))
+            equal.append(_same(store.restore(abstract)[0], state))
+        equal.append(_same(store.restore_params(abstract.params), state.params))
+    return equal
+
+
+def _same(actual, expected):
+    pairs = zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True)
+    return all(np.array_equal(np.asarray(left), np.asarray(right)) for left, right in pairs)
+
+
+def main():
+    """Prints the results."""
+    log = io.StringIO()
+    logging.getLogger("absl").addHandler(logging.StreamHandler(log))
+    runs = {}
+    for sizes in ((1, 1, 1), (8, 1, 1), (1, 8, 1), (2, 2, 2)):
+        runs[",".join(map(str, sizes))], state = _run(sizes)
+    mesh = sharding.make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
+    six = next(linear_model.CountingBatches(num_rows=6))
+    results = {
+        "mesh_shape": dict(sharding.make_mesh(MeshConfig(data=-1, fsdp=4)).shape),
+        "does_not_divide": _message(sharding.make_mesh, MeshConfig(fsdp=3)),
+        "too_few": _message(sharding.make_mesh, MeshConfig(data=2, fsdp=2)),
+        "specs": _specs(),
+        "batch_error": _message(sharding.shard_batch, six, mesh),
+        "runs": runs,
+        "restored_on_other_meshes": _restored_on_other_meshes(state),
+    }
+    assert isinstance(mesh.axis_names, tuple)
+    assert PartitionSpec() == PartitionSpec()
+    print(json.dumps(results | {"log": log.getvalue()}))

@@ -1,0 +1,88 @@
+"""One step: normalisation by real target tokens, metrics, donation, dropout keys."""
+
+import jax
+import numpy as np
+import pytest
+
+from flantune.training import sharding
+from flantune.training import state as state_lib
+from flantune.training import step as step_lib
+
+from . import linear_model
+
+
+def _one_step(batch, *, seed=0, **overrides):
+    """State before, state after and metrics of one step, all on the host."""
+    parts = linear_model.parts(num_steps=10, **overrides)
+    state = state_lib.init_state(*(parts[n] for n in ("model", "optimizer", "mesh", "rules")), 0)
+    before = jax.device_get(state)
+    train_step = step_lib.make_train_step(**parts, num_steps=10, seed=seed)
+    with jax.set_mesh(parts["mesh"]):
+        after, metrics = train_step(state, sharding.shard_batch(batch, parts["mesh"]))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
+    return before, jax.device_get(after), jax.device_get(metrics)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return next(linear_model.CountingBatches())
+
+
+@pytest.fixture(scope="module")
+def step(batch):
+    return _one_step(batch, dropout_rate=0.0)
+
+
+def test_metrics_count_tokens_and_add_up(step, batch):
+    before, after, metrics = step
+    assert metrics["num_input_tokens"] == 8 * 4  # rows x tokens, less one padding each
+    assert metrics["num_target_tokens"] == batch["decoder_loss_weights"].sum()
+    np.testing.assert_allclose(
+        metrics["loss"], metrics["cross_entropy"] + metrics["z_loss"], rtol=1e-6
+    )
+    assert metrics["learning_rate"] == np.float32(0.03)
+    norm = np.sqrt(sum(np.sum(leaf**2) for leaf in jax.tree.leaves(before.params)))
+    np.testing.assert_allclose(metrics["param_norm"], norm, rtol=1e-6)
+    assert int(after.step) == 1
+
+
+def test_loss_and_accuracy_are_means_over_real_target_tokens(step, batch):
+    before, _, metrics = step
+    model = linear_model.LinearModel(dropout_rate=0.0)
+    logits = np.asarray(model.apply(before.params, batch), np.float64)
+    log_partition = np.log(np.exp(logits).sum(axis=-1))
+    targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"]
+    target_logits = np.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    expected = np.sum((log_partition - target_logits) * weights) / weights.sum()
+    np.testing.assert_allclose(metrics["cross_entropy"], expected, rtol=1e-5)
+    correct = np.sum((logits.argmax(axis=-1) == targets) * weights) / weights.sum()
+    np.testing.assert_allclose(metrics["accuracy"], correct, rtol=1e-6)
+
+
+def test_rows_of_padding_change_nothing_but_the_shape(step, batch):
+    padded = {
+        name: np.concatenate([array, np.zeros_like(array)]) for name, array in batch.items()
+    }
+    _, after, metrics = _one_step(padded, dropout_rate=0.0)
+    np.testing.assert_allclose(metrics["loss"], step[2]["loss"], rtol=1e-6)
+    np.testing.assert_allclose(metrics["grad_norm"], step[2]["grad_norm"], rtol=1e-5)
+    jax.tree.map(
+        lambda actual, expected: np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6),
+        after.params,
+        step[1].params,
+    )
+
+
+def test_batch_without_a_single_target_gives_zero_loss_and_no_nan(batch):
+    empty = batch | {"decoder_loss_weights": np.zeros_like(batch["decoder_loss_weights"])}
+    _, after, metrics = _one_step(empty, dropout_rate=0.0)
+    assert metrics["loss"] == 0
+    assert metrics["grad_norm"] == 0
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.params))
+
+
+def test_dropout_follows_seed_and_step(batch):
+    losses = [_one_step(batch, seed=seed)[2]["loss"] for seed in (0, 0, 1)]
+    assert losses[0] == losses[1] != losses[2]
+    keys = [jax.random.key_data(step_lib.dropout_key(0, step)).tolist() for step in (0, 1)]
+    assert keys[0] != keys[1]
