@@ -14,8 +14,8 @@ import pathlib
 import sys
 
 from absl import logging
+from etils import epath
 import rich.console
-import rich.table
 
 from flantune import run_folder
 
@@ -75,14 +75,23 @@ def _command(
         description=about,
         epilog="Any number of --gin.NAME=VALUE win over the files, for example --gin.experiments.train.num_steps=100.",
     )
-    parser.add_argument("files", nargs="*", metavar="RUN.gin", help="run file, the same as --gin_file")
-    parser.add_argument("--gin_file", action="append", default=[], help="run file; repeatable, the last wins")
     parser.add_argument(
-        "--gin_search_paths", default="", help="folders, split by commas, in which to look for gin files"
+        "files", nargs="*", metavar="RUN.gin", help="run file, the same as --gin_file"
     )
-    parser.add_argument("--data_dir", help="root of source files (else FLANTUNE_DATA_DIR, else here)")
     parser.add_argument(
-        "--prepared_dir", help="prepared store (else FLANTUNE_PREPARED_DIR, else ~/.cache/flantune/prepared)"
+        "--gin_file", action="append", default=[], help="run file; repeatable, the last wins"
+    )
+    parser.add_argument(
+        "--gin_search_paths",
+        default="",
+        help="folders, split by commas, in which to look for gin files",
+    )
+    parser.add_argument(
+        "--data_dir", help="root of source files (else FLANTUNE_DATA_DIR, else here)"
+    )
+    parser.add_argument(
+        "--prepared_dir",
+        help="prepared store (else FLANTUNE_PREPARED_DIR, else ~/.cache/flantune/prepared)",
     )
     parser.add_argument("--json", action="store_true", help="results as JSON on standard output")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -93,18 +102,24 @@ def _command(
 def _add_prepare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     about = "Read every source of a run into the prepared store, once."
     parser = _command(commands, "prepare", _run_prepare, about)
-    parser.add_argument("--num_processes", type=int, help="worker processes (default: one for each core)")
+    parser.add_argument(
+        "--num_processes", type=int, help="worker processes (default: one for each core)"
+    )
 
 
 def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     about = "Train, evaluate and report; continues where the run folder left off."
     parser = _command(commands, "train", _run_train, about)
     parser.add_argument("--run_dir", help="the run's folder (default: runs/NAME for NAME.gin)")
-    parser.add_argument("--coordinator_address", help="HOST:PORT of process 0, for several processes")
+    parser.add_argument(
+        "--coordinator_address", help="HOST:PORT of process 0, for several processes"
+    )
     parser.add_argument("--process_count", type=int, help="how many processes train together")
     parser.add_argument("--process_index", type=int, help="which of them this is, from 0")
     parser.add_argument(
-        "--distributed", action="store_true", help="find the other processes from a TPU pod's or SLURM's environment"
+        "--distributed",
+        action="store_true",
+        help="find the other processes from a TPU pod's or SLURM's environment",
     )
 
 
@@ -118,7 +133,9 @@ def _add_infer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = _command(commands, "infer", _run_infer, about)
     _add_checkpoint(parser)
     parser.add_argument("--input", help="JSONL file with `inputs` (default: standard input)")
-    parser.add_argument("--output", help="JSONL file that gets `prediction` added (default: standard output)")
+    parser.add_argument(
+        "--output", help="JSONL file that gets `prediction` added (default: standard output)"
+    )
 
 
 def _add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -127,7 +144,9 @@ def _add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--mixture", help="mixture or task to show (default: the run's)")
     parser.add_argument("--task", help="show this task's templates and examples instead")
     parser.add_argument("--split", help="split of rows and examples (default: the run's)")
-    parser.add_argument("--examples", type=int, default=3, help="rendered examples of --task (default: 3)")
+    parser.add_argument(
+        "--examples", type=int, default=3, help="rendered examples of --task (default: 3)"
+    )
 
 
 def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
@@ -141,7 +160,7 @@ def _parse_gin(parsed: argparse.Namespace, bindings: list[str]) -> list[str]:
 
     files = [*parsed.gin_file, *parsed.files]
     if not files and getattr(parsed, "checkpoint", None):
-        files = [str(_config_of(parsed.checkpoint))]
+        files = [os.fspath(_config_of(parsed.checkpoint))]
     if not files:
         raise ValueError("Name a run file, for example gin/runs/quickstart.gin.")
     given = {"data_dir": parsed.data_dir, "prepared_dir": parsed.prepared_dir}
@@ -151,10 +170,12 @@ def _parse_gin(parsed: argparse.Namespace, bindings: list[str]) -> list[str]:
     return files
 
 
-def _config_of(checkpoint: str) -> pathlib.Path:
-    path = pathlib.Path(checkpoint) / run_folder.CONFIG
-    if not path.is_file():
-        raise ValueError(f"--checkpoint {checkpoint} is no run folder: it has no {run_folder.CONFIG}.")
+def _config_of(checkpoint: str) -> epath.Path:
+    path = epath.Path(checkpoint) / run_folder.CONFIG
+    if not path.exists():
+        raise ValueError(
+            f"--checkpoint {checkpoint} is no run folder: it has no {run_folder.CONFIG}."
+        )
     return path
 
 
@@ -172,16 +193,14 @@ def _run_train(parsed: argparse.Namespace, bindings: list[str]) -> int:
     from flantune import experiments, gin_files, show
 
     files = _parse_gin(parsed, bindings)
-    run_dir = pathlib.Path(parsed.run_dir or pathlib.Path("runs") / pathlib.Path(files[-1]).stem)
-    job = gin_files.bind(
-        experiments.train, run_dir=str(run_dir), config_text=gin_files.resolved()
-    )
+    run_dir = parsed.run_dir or f"runs/{pathlib.Path(files[-1]).stem}"
+    job = gin_files.bind(experiments.train, run_dir=run_dir, config_text=gin_files.resolved())
     _log_to_file(run_dir)
     _join_processes(parsed)
     results = job()
     if results is not None:
         show.write_results(results, as_json=parsed.json, console=_OUT)
-        logging.info("Report: %s", run_dir / "report.html")
+        logging.info("Report: %s/report.html", run_dir)
     return 0
 
 
@@ -206,9 +225,7 @@ def _run_eval(parsed: argparse.Namespace, bindings: list[str]) -> int:
     from flantune import experiments, gin_files, show
 
     _parse_gin(parsed, bindings)
-    results = gin_files.bind(
-        experiments.evaluate, checkpoint=parsed.checkpoint, step=parsed.step
-    )()
+    results = gin_files.bind(experiments.evaluate, checkpoint=parsed.checkpoint, step=parsed.step)()
     show.write_results(results, as_json=parsed.json, console=_OUT)
     return 0
 
@@ -234,12 +251,17 @@ def _run_show(parsed: argparse.Namespace, bindings: list[str]) -> int:
     _parse_gin(parsed, bindings)
     if parsed.task:
         job = gin_files.bind(
-            experiments.describe_task, task=parsed.task, split=parsed.split, num_examples=parsed.examples
+            experiments.describe_task,
+            task=parsed.task,
+            split=parsed.split,
+            num_examples=parsed.examples,
         )
         value = job()
         show.write(value, show.task_text(value), as_json=parsed.json, console=_OUT)
         return 0
-    rows = gin_files.bind(experiments.describe_mixture, mixture=parsed.mixture, split=parsed.split)()
+    rows = gin_files.bind(
+        experiments.describe_mixture, mixture=parsed.mixture, split=parsed.split
+    )()
     show.write(rows, show.mixture_table(rows), as_json=parsed.json, console=_OUT)
     return 0
 
@@ -253,9 +275,11 @@ def _log_to_stderr(debug: bool) -> None:
     handler.addFilter(_ours_or_warning)
 
 
-def _log_to_file(run_dir: pathlib.Path) -> None:
-    run_dir.mkdir(parents=True, exist_ok=True)
-    handler = std_logging.FileHandler(run_dir / "log.txt")
+def _log_to_file(run_dir: str) -> None:
+    if "://" in run_dir:
+        return  # a bucket takes no appending; the launcher keeps standard error
+    pathlib.Path(run_dir).mkdir(parents=True, exist_ok=True)
+    handler = std_logging.FileHandler(pathlib.Path(run_dir) / "log.txt")
     handler.setFormatter(std_logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.addFilter(_ours_or_warning)
     std_logging.getLogger().addHandler(handler)

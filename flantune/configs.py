@@ -222,14 +222,14 @@ class EvalSuite:
 
     Attributes:
         name: of the suite in reports: letters, digits, underscores.
-        mixture: a mixture or task; each of its tasks is evaluated alone.
+        mixture: a mixture or task; each of its tasks is evaluated alone. None: the run's mixture.
         split: of every task.
         templates: "training", "held_out" (kept for evaluation only) or "all".
         examples_per_task: the first so many rows of the split; None: all.
     """
 
     name: str
-    mixture: str
+    mixture: str | None = None
     split: str = "test"
     templates: str = "training"
     examples_per_task: int | None = None

@@ -6,7 +6,6 @@ Gin binds these functions and `configs.py`; `cli.py` calls them. To see how a jo
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import pathlib
 import time
 
 from absl import logging
@@ -69,7 +68,7 @@ def train(
     Returns None without an `EvalConfig`.
     """
     start_s = time.monotonic()
-    folder = pathlib.Path(run_dir)
+    folder = epath.Path(run_dir)
     store = loading.open_store(data)
     catalog = catalog_lib.load(data.modules, store, loading.data_dir(data))
     _prepare(catalog, store, data, evaluation, None).raise_if_failed()
@@ -108,7 +107,7 @@ def train(
         batches=loading.prefetched(dataset),
         mesh=device_mesh,
         rules=rules,
-        run_dir=epath.Path(run_dir),
+        run_dir=folder,
         num_steps=num_steps,
         seed=seed,
         checkpoint_config=checkpoint,
@@ -156,7 +155,7 @@ def evaluate(
     evaluator = _evaluator(catalog, store, data, evaluation, network, vocabulary, device_mesh)
     tuned = evaluator.evaluate(params, found_step)
     if jax.process_index() == 0:
-        report.write_evaluation(pathlib.Path(checkpoint), tuned)
+        report.write_evaluation(epath.Path(checkpoint), tuned)
     return _with_baselines(evaluator, tuned, None)
 
 
@@ -252,7 +251,7 @@ def _prepare(
 ) -> prepare_lib.PrepareReport:
     wanted = [(data.mixture, data.split)] if train else []
     if evaluation is not None:
-        wanted += [(suite.mixture, suite.split) for suite in evaluation.suites]
+        wanted += [(suite.mixture or data.mixture, suite.split) for suite in evaluation.suites]
     tasks = [
         (catalog.tasks[name], splits) for name, splits in loading.splits_needed(catalog, wanted)
     ]
@@ -291,7 +290,9 @@ def _evaluator(
         mesh=mesh,
     )
     return evaluator_lib.Evaluator(
-        suites=suites.build(evaluation.suites, catalog, store, tokenizer),
+        suites=suites.build(
+            evaluation.suites, catalog, store, tokenizer, default_mixture=data.mixture
+        ),
         predict=predictor.predict,
         metric=evaluation.metric,
         seed=evaluation.seed,
@@ -299,7 +300,7 @@ def _evaluator(
 
 
 def _callbacks(
-    folder: pathlib.Path,
+    folder: epath.Path,
     evaluator: evaluator_lib.Evaluator[PyTree] | None,
     evaluation: EvalConfig | None,
     num_steps: int,
@@ -330,7 +331,7 @@ def _with_baselines(
 def _restore(
     checkpoint: str, model: ModelConfig, data: DataConfig, mesh: MeshConfig, step: int | None
 ) -> tuple[PyTree, int, t5.EncoderDecoder, vocabulary_lib.Vocabulary, jax.sharding.Mesh]:
-    folder = pathlib.Path(checkpoint)
+    folder = epath.Path(checkpoint)
     saved = checkpoints.Checkpoints(folder)
     found_step = saved.latest_step() if step is None else step
     vocabulary = loading.load_vocabulary(data, None, path=folder / run_folder.VOCABULARY, seed=0)
@@ -355,7 +356,7 @@ def _abstract_params(
     )
 
 
-def _loss_curve(folder: pathlib.Path) -> list[tuple[int, float]]:
+def _loss_curve(folder: epath.Path) -> list[tuple[int, float]]:
     lines = metrics.read_metrics(folder)
     return [(int(line["step"]), line["train/loss"]) for line in lines if line.get("train/loss")]
 
@@ -364,7 +365,9 @@ def _log_mixture(bound: loading.BoundMixture) -> None:
     rows = bound.table()
     logging.info("Mixture %s: %d tasks.", bound.name, len(rows))
     for row in sorted(rows, key=lambda row: -float(str(row["rate"])))[:40]:
-        logging.info("  %6.2f %%  %s (%s rows)", 100 * float(str(row["rate"])), row["task"], row["rows"])
+        logging.info(
+            "  %6.2f %%  %s (%s rows)", 100 * float(str(row["rate"])), row["task"], row["rows"]
+        )
 
 
 def _log_counts(bound: loading.BoundMixture, dataset: loading.pipeline.TrainDataset) -> None:

@@ -33,9 +33,7 @@ def search_paths(given: Sequence[str]) -> tuple[pathlib.Path, ...]:
     return (*(pathlib.Path(path) for path in given), pathlib.Path.cwd(), _PACKAGE_ROOT)
 
 
-def parse(
-    files: Sequence[str], bindings: Sequence[str], *, paths: Sequence[str] = ()
-) -> None:
+def parse(files: Sequence[str], bindings: Sequence[str], *, paths: Sequence[str] = ()) -> None:
     """Parses run files, then bindings "NAME=VALUE" that win over them, and locks the result.
 
     Raises:
@@ -169,7 +167,9 @@ def _assignment(binding: str) -> str:
     """ "NAME=VALUE" as gin reads it; a VALUE that is no gin literal is taken as a string."""
     name, equals, value = binding.partition("=")
     if not equals or not name.strip():
-        raise ValueError(f"{binding!r} must be NAME=VALUE, for example experiments.train.num_steps=100.")
+        raise ValueError(
+            f"{binding!r} must be NAME=VALUE, for example experiments.train.num_steps=100."
+        )
     try:
         gin_config.parse_value(value)
     except (SyntaxError, ValueError):
@@ -188,13 +188,17 @@ def _explain(error: Exception, source: str) -> str:
     match = re.search(r"(?:No configurable matching '|Couldn't resolve selector )([\w./]+)", text)
     if match:
         return names.unknown(f"{_place(text, source)} binds", match.group(1), _configurables())
-    match = re.search(r"(?:Configurable|configurable) '([^']+)' (?:doesn't|does not) (?:have|take)", text)
+    match = re.search(
+        r"(?:Configurable|configurable) '([^']+)' (?:doesn't|does not) (?:have|take)", text
+    )
     parameter = re.search(r"parameter named '([^']+)'", text)
     if match and parameter:
         owner = match.group(1).rpartition(".")[2]
         known = _configurables().get(owner) or ()
         return names.unknown(
-            f"{_place(text, source)} binds {match.group(1)} to the parameter", parameter.group(1), known
+            f"{_place(text, source)} binds {match.group(1)} to the parameter",
+            parameter.group(1),
+            known,
         )
     return f"{_place(text, source)}: {text}"
 

@@ -44,7 +44,9 @@ def _rows(lines: Iterable[str], place: str, *, plain: bool) -> Iterable[dict[str
         if not isinstance(row, dict):
             raise ValueError(f"{place}, line {number}: not a JSON object.")
         if "inputs" not in row:
-            raise ValueError(names.unknown(f"{place}, line {number}, needs the field", "inputs", row))
+            raise ValueError(
+                names.unknown(f"{place}, line {number}, needs the field", "inputs", row)
+            )
         if not isinstance(row["inputs"], str):
             raise ValueError(f"{place}, line {number}: `inputs` is not a text.")
         yield row

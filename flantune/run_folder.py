@@ -1,19 +1,19 @@
 """What a run folder says about its run: config, versions, devices, mixture, log.
 
-    config.gin  versions.json  mixture.json  log.txt     written here, at the start
-    parameters.txt  metrics.jsonl  tensorboard/  checkpoints/  eval/  report.*     written by training and evaluation
+config.gin  versions.json  mixture.json  log.txt     written here, at the start
+parameters.txt  metrics.jsonl  tensorboard/  checkpoints/  eval/  report.*     written by training and evaluation
 """
 
 from collections.abc import Mapping, Sequence
 import difflib
 import importlib.metadata
 import json
-import pathlib
 import platform
 import subprocess
 import sys
 
 from absl import logging
+from etils import epath
 
 CONFIG = "config.gin"
 VOCABULARY = "vocabulary.model"
@@ -33,7 +33,7 @@ _PACKAGES = (
 
 
 def write_start(
-    run_dir: pathlib.Path,
+    run_dir: epath.Path,
     *,
     config_text: str,
     devices: Sequence[str],
@@ -42,7 +42,7 @@ def write_start(
     """Writes what is known before the first step; a config that differs from the folder's own is logged."""
     run_dir.mkdir(parents=True, exist_ok=True)
     config = run_dir / CONFIG
-    if config.is_file() and config.read_text() != config_text:
+    if config.exists() and config.read_text() != config_text:
         changed = difflib.unified_diff(
             config.read_text().split("\n"), config_text.split("\n"), "before", "now", "", "", 0, ""
         )
@@ -80,7 +80,7 @@ def git_commit() -> str | None:
     return done.stdout.strip()
 
 
-def _write(path: pathlib.Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
+def _write(path: epath.Path, text: str) -> None:
+    partial = path.parent / f"{path.name}.partial"
     partial.write_text(text)
     partial.replace(path)

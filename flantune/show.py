@@ -16,7 +16,11 @@ _MAX_ROWS = 60
 
 
 def write(
-    value: object, view: rich.console.RenderableType, *, as_json: bool, console: rich.console.Console
+    value: object,
+    view: rich.console.RenderableType,
+    *,
+    as_json: bool,
+    console: rich.console.Console,
 ) -> None:
     """Writes `value` as JSON or `view` as it stands."""
     if as_json:
@@ -45,23 +49,38 @@ def mixture_table(rows: Sequence[dict[str, Any]]) -> rich.table.Table:
     """Tasks of a mixture, the largest share first."""
     ordered = sorted(rows, key=lambda row: (-row["rate"], row["task"]))
     cells = [
-        (row["task"], row["cluster"], f"{row['rate']:.3%}", f"{row['rows']:,}", str(row["templates"]))
+        (
+            row["task"],
+            row["cluster"],
+            f"{row['rate']:.3%}",
+            f"{row['rows']:,}",
+            str(row["templates"]),
+        )
         for row in ordered[:_MAX_ROWS]
     ]
     if len(ordered) > _MAX_ROWS:
         rest = sum(row["rate"] for row in ordered[_MAX_ROWS:])
         cells.append((f"and {len(ordered) - _MAX_ROWS} more", "", f"{rest:.3%}", "", ""))
     total = f"{sum(row['rows'] for row in rows):,}"
-    cells.append((f"{len(rows)} tasks", f"{len({r['cluster'] for r in rows})} clusters", "", total, ""))
+    cells.append(
+        (f"{len(rows)} tasks", f"{len({r['cluster'] for r in rows})} clusters", "", total, "")
+    )
     return _table(("task", "cluster", "share of examples", "rows", "templates"), cells)
 
 
 def task_text(value: dict[str, Any]) -> rich.console.Group:
     """A task's facts, its templates and some rendered examples."""
-    facts = [(key, _cell(item)) for key, item in value.items() if key not in ("templates", "examples")]
+    facts = [
+        (key, _cell(item)) for key, item in value.items() if key not in ("templates", "examples")
+    ]
     parts: list[rich.console.RenderableType] = [_table(("task", ""), facts)]
     templates = [
-        (str(number), item["inputs"], item["targets"], "evaluation only" if item["held_out"] else "")
+        (
+            str(number),
+            item["inputs"],
+            item["targets"],
+            "evaluation only" if item["held_out"] else "",
+        )
         for number, item in enumerate(value["templates"])
     ]
     parts.append(_table(("template", "inputs", "targets", ""), templates))

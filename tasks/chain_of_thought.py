@@ -5,8 +5,12 @@ as a backslash and an n. The files have no other split: the first rows are kept 
 own options, where it has any. Half of the wordings ask for the answer alone, half for the reasoning first.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from flantune import metrics
 from flantune.data import InstructionTask, sources
+from flantune.data.task import Fields
 from flantune.prompting import Template
 
 _VALIDATION_ROWS = 200  # under a fifth of the smallest set, QASC with 1,084 rows
@@ -18,8 +22,14 @@ _DIRECT = (
     "Question: {question}\n\nReply with the answer only.",
 )
 _REASONED = (
-    ("{question}\nExplain your thinking first, then answer.", "{rationale} So the answer is {answer}."),
-    ("Work towards an answer one step after another.\n\n{question}", "{rationale}\nAnswer: {answer}"),
+    (
+        "{question}\nExplain your thinking first, then answer.",
+        "{rationale} So the answer is {answer}.",
+    ),
+    (
+        "Work towards an answer one step after another.\n\n{question}",
+        "{rationale}\nAnswer: {answer}",
+    ),
     ("Q: {question}\nReasoning and answer:", "{rationale} Therefore, the answer is {answer}."),
 )
 
@@ -62,7 +72,7 @@ _OPEN = (
 )
 
 
-def to_fields(row):
+def to_fields(row: Mapping[str, Any]) -> Fields | None:
     question, answer, rationale = (
         row[column].replace("\\n", "\n").strip() for column in ("question", "answer", "rationale")
     )
@@ -73,7 +83,14 @@ def to_fields(row):
     return {"question": question, "answer": answer, "rationale": rationale}
 
 
-def _task(name, cluster, kind, lineage, direct, reasoned):
+def _task(
+    name: str,
+    cluster: str,
+    kind: tuple[tuple[str, ...], tuple[tuple[str, str], ...]],
+    lineage: tuple[str, ...],
+    direct: str,
+    reasoned: tuple[str, str],
+) -> InstructionTask:
     """A set with the wordings of all sets, those of its kind of question, and its own."""
     file = f"flan_cot/{name}_train.tsv"
     direct_of_kind, reasoned_of_kind = kind

@@ -5,12 +5,16 @@ Files `commonsense_qa/{train,dev}_rand_split.jsonl` as published. The published 
 ECQA (`chain_of_thought.py`) is made of the same questions.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from flantune import metrics
 from flantune.data import InstructionTask, sources
+from flantune.data.task import Fields
 from flantune.prompting import Template
 
 
-def to_fields(row):
+def to_fields(row: Mapping[str, Any]) -> Fields | None:
     if not row.get("answerKey"):
         return None
     question = row["question"]
@@ -40,11 +44,15 @@ TASKS = (
             Template(inputs="Use your common sense.\n\n{question}\n\n{options}"),
             Template(inputs="Here is a question about {concept}. {question}\n{options}"),
             Template(inputs="{options}\nWhich of the above answers this best? {question}"),
-            Template(inputs="Five answers were offered and one makes sense.\n{question}\n{options}"),
+            Template(
+                inputs="Five answers were offered and one makes sense.\n{question}\n{options}"
+            ),
             Template(inputs="Topic: {concept}\nQuestion: {question}\n{options}\nPick:"),
             Template(inputs="What would most people say to this?\n{question}\n{options}"),
             Template(inputs="{question}\n\nTell me which choice you would go for.\n{options}"),
-            Template(inputs="A child wants to know: {question}\nChoose the reply that is true to life.\n{options}"),
+            Template(
+                inputs="A child wants to know: {question}\nChoose the reply that is true to life.\n{options}"
+            ),
         ),
         metrics=(metrics.accuracy,),
         lineage=("commonsense_qa", "conceptnet"),

@@ -4,8 +4,12 @@ Files `copa/copa-{dev,test}.xml` as published; an item asks for a cause or for a
 500 dev items and validates on 100; so do we, in file order, which differs from SuperGLUE's.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from flantune import metrics
 from flantune.data import InstructionTask, sources
+from flantune.data.task import Fields
 from flantune.prompting import Template
 
 # The two wordings of an item: as a question, as the beginning of a sentence, and as a noun.
@@ -25,7 +29,7 @@ _ASKS_FOR = {
 }
 
 
-def to_fields(row):
+def to_fields(row: Mapping[str, Any]) -> Fields:
     premise = row["p"].strip()
     return {
         "premise": premise,
@@ -53,12 +57,20 @@ TASKS = (
             Template(inputs="{start}, {link}\n{options}"),
             Template(inputs="Event: {premise}\nFind its likely {relation}.\n{options}"),
             Template(inputs="{question}\n{premise}\n\n{options}"),
-            Template(inputs="Which sentence tells the {relation} of this one?\n{premise}\n{options}"),
-            Template(inputs="Finish the sentence in the way that makes sense.\n{options}\n\n{start}, {link}"),
+            Template(
+                inputs="Which sentence tells the {relation} of this one?\n{premise}\n{options}"
+            ),
+            Template(
+                inputs="Finish the sentence in the way that makes sense.\n{options}\n\n{start}, {link}"
+            ),
             Template(inputs="I know this much: {premise} What came {order} it?\n{options}"),
-            Template(inputs="{options}\nOne of these is the {relation} of the following event.\n{premise}"),
+            Template(
+                inputs="{options}\nOne of these is the {relation} of the following event.\n{premise}"
+            ),
             Template(inputs="Read: {premise}\nAsked for: {relation}\n{options}\nAnswer:"),
-            Template(inputs="{premise}\nTwo sentences may give the {relation}. Take the likelier one.\n{options}"),
+            Template(
+                inputs="{premise}\nTwo sentences may give the {relation}. Take the likelier one.\n{options}"
+            ),
         ),
         metrics=(metrics.accuracy,),
         lineage=("copa",),

@@ -9,12 +9,16 @@ published test set of the test tasks) or half of them where there are fewer than
 test track: `super_ni_test_tasks.py`. Mixtures: `mixtures.py`.
 """
 
+from collections.abc import Mapping
 import json
+import pathlib
 import re
 import string
+from typing import Any
 
 from flantune import metrics
 from flantune.data import InstructionTask, TaskFamily, sources
+from flantune.data.task import Fields
 from flantune.prompting import Template
 
 FAMILY = "natural_instructions"
@@ -25,7 +29,7 @@ _NOW = "Now complete the following example -\nInput: {input}\nOutput: "
 _EXAMPLES = ("{example_1}", "{example_1}{example_2}")  # by number of examples, from one
 
 
-def files(data_dir):
+def files(data_dir: pathlib.Path) -> dict[str, pathlib.Path]:
     """The file of each dataset, by its stem, in the first folder that there is."""
     for folder in _FOLDERS:
         if (data_dir / folder).is_dir():
@@ -33,7 +37,7 @@ def files(data_dir):
     return {}
 
 
-def read_metadata(path):
+def read_metadata(path: pathlib.Path) -> dict[str, Any]:
     """What `make_task` needs of a task file; JSON values only."""
     task = json.loads(path.read_text(encoding="utf-8"))
     folder = next(folder for folder in _FOLDERS if path.parent.as_posix().endswith(folder))
@@ -49,7 +53,7 @@ def read_metadata(path):
     }
 
 
-def make_task(name, metadata):
+def make_task(name: str, metadata: Mapping[str, Any]) -> InstructionTask:
     test_rows = min(TEST_ROWS, metadata["num_instances"] // 2)
     examples = metadata["examples"]
     return InstructionTask(
@@ -76,7 +80,7 @@ def make_task(name, metadata):
     )
 
 
-def to_fields(row):
+def to_fields(row: Mapping[str, Any]) -> Fields | None:
     answers = [output.strip() for output in _texts(row["output"])]
     answers = [answer for answer in answers if answer]
     if not row["input"].strip() or not answers:
@@ -84,32 +88,35 @@ def to_fields(row):
     return {"input": row["input"].strip(), "answer": answers}
 
 
-def _templates(num_examples):
+def _templates(num_examples: int) -> tuple[Template, ...]:
     """The definition with no example and with each number of them, and two other wordings for evaluation."""
     shown = ("", *_EXAMPLES[:num_examples])
     return (
-        *(Template(inputs=f"Definition: {{definition_sentence}}\n\n{examples}{_NOW}") for examples in shown),
+        *(
+            Template(inputs=f"Definition: {{definition_sentence}}\n\n{examples}{_NOW}")
+            for examples in shown
+        ),
         Template(inputs="{definition}\n\nText: {input}\n\nYour reply:", held_out=True),
         Template(inputs="{input}\n\n---\nDo this with the text above: {definition}", held_out=True),
     )
 
 
-def _example(number, inputs, output):
+def _example(number: int, inputs: str, output: str) -> str:
     return f" Positive Example {number} -\nInput: {_ended(inputs)}\n Output: {_ended(output)}\n\n"
 
 
-def _ended(text):
+def _ended(text: str) -> str:
     """The text with a full stop, unless it ends in punctuation; as Tk-Instruct writes definitions and examples."""
     text = text.strip()
     return text if text.endswith(tuple(string.punctuation)) else f"{text}."
 
 
-def _texts(value):
+def _texts(value: str | list[str]) -> list[str]:
     """A list of texts, from either schema."""
     return [value] if isinstance(value, str) else list(value)
 
 
-def _snake_case(category):
+def _snake_case(category: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", category.lower()).strip("_")
 
 

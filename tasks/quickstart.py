@@ -5,10 +5,13 @@ on. Every wording shows all the inputs of a row, so rows of different splits giv
 `mixtures.py`.
 """
 
+from collections.abc import Mapping
 import functools
+from typing import Any
 
 from flantune import metrics
 from flantune.data import InstructionTask, sources
+from flantune.data.task import Fields
 from flantune.prompting import Template
 from tasks import quickstart_rows as rows_lib
 
@@ -16,11 +19,18 @@ HELD_OUT_CLUSTER = "extremes"
 _YES_NO = ("no", "yes")
 
 
-def to_fields(row):
+def to_fields(row: Mapping[str, Any]) -> Fields:
     return row
 
 
-def _task(name, cluster, make, wordings, held_out, answer_choices=None):
+def _task(
+    name: str,
+    cluster: str,
+    make: rows_lib.Maker,
+    wordings: tuple[str, ...],
+    held_out: tuple[str, ...],
+    answer_choices: tuple[str, ...] | str | None = None,
+) -> InstructionTask:
     """A task with its training wordings and the wordings that are kept for evaluation."""
     name = f"quickstart:{name}"
     counts = {
@@ -62,7 +72,7 @@ _EDITING = (
             "Can you repeat {words} without any change?",
         ),
         (
-            "Please copy these words exactly: {words}",
+            "Write these words exactly as they are: {words}",
             "List: {words}\nRepeat the line above without any change.",
         ),
     ),
@@ -130,7 +140,7 @@ _PICKING = (
         ),
         (
             "Tell me the last word of this list: {words}",
-            "{words}\nWhat is the last word?",
+            "{words}\nThe word that ends this list is",
         ),
     ),
 )
@@ -288,7 +298,7 @@ _MEMBERSHIP = (
             "Which one of {words} is the {kind}?\n{options}",
         ),
         (
-            "Find the {kind}: {words}",
+            "Kind: {kind}. Which one of these words is it? {words}",
             "{words}\nWhich of these words is the {kind}?",
         ),
         answer_choices="choices",
@@ -314,7 +324,7 @@ _MEMBERSHIP = (
         "membership",
         rows_lib.all_of_kind,
         (
-            "Does every word stand for the kind {kind}? {words}",
+            "Are there only {kind} words in this list? {words}",
             "Are all of {words} of the kind {kind}?",
             "Words: {words}\nKind: {kind}\nAll of it:",
             "Yes or no: every one of {words} is of the kind {kind}.",
@@ -342,7 +352,7 @@ _LOGIC = (
         ),
         (
             "Is it true that {a} and {b} are both in the {place}? {fact}",
-            "{fact}\nYes or no: are both {a} and {b} in the {place}?",
+            "{fact}\nYes or no: {a} and {b} are both there, in the {place}.",
         ),
         answer_choices=_YES_NO,
     ),
@@ -355,7 +365,7 @@ _LOGIC = (
             "Is at least one of {a} and {b} in the {place}? {fact}",
             "{fact}\nEither {a} or {b} in the {place}:",
             "{fact} Yes or no: either {a} or {b} is in the {place}.",
-            "Is it true that at least one of {a} and {b} is in the {place}? {fact}",
+            "Say yes if {a} or {b} is in the {place}, and no if not. {fact}",
         ),
         (
             "Is it true that either {a} or {b} is in the {place}? {fact}",

@@ -17,16 +17,21 @@ _SPLIT_OF = ("test", "validation") + ("train",) * 8  # by hash modulo 10
 _OUTPUTS = ("answer", "label")
 _MAX_TRIES_PER_ROW = 60
 
-NAMES = tuple(
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+NAMES = _split(
     "Anna Ben Carl Dora Emma Finn Gina Hugo Ida Jack Kate Leo "
-    "Mia Noah Olga Paul Rosa Sam Tina Ugo Vera Will Yara Zoe".split()
+    "Mia Noah Olga Paul Rosa Sam Tina Ugo Vera Will Yara Zoe"
 )
 KINDS = {
-    "animal": tuple("dog cat horse cow sheep goat".split()),
-    "fruit": tuple("apple pear plum peach cherry lemon".split()),
-    "colour": tuple("red blue green black white brown".split()),
-    "tool": tuple("hammer saw drill spade rake axe".split()),
-    "garment": tuple("hat coat shirt shoe sock belt".split()),
+    "animal": _split("dog cat horse cow sheep goat duck"),
+    "fruit": _split("apple pear plum peach cherry lemon grape"),
+    "colour": _split("red blue green black white brown pink"),
+    "tool": _split("hammer saw drill spade rake axe brush"),
+    "garment": _split("hat coat shirt shoe sock belt scarf"),
 }
 WORDS = tuple(word for kind in KINDS.values() for word in kind)
 OPPOSITES = {
@@ -47,15 +52,15 @@ OPPOSITES = {
     for word, other in (pair, pair[::-1])
 }
 # One word for a letter, so that alphabetical order is a matter of the first letter.
-LETTER_WORDS = tuple(
-    "apple ball cup dog egg fish goat hat ink jar key lamp mouse net owl pear rake shirt table vase wolf".split()
+LETTER_WORDS = _split(
+    "apple ball cup dog egg fish goat hat ink jar key lamp mouse net owl pear rake shirt table vase wolf"
 )
-PLURALS = tuple("apples pears plums books cups balls pens coins".split())
-PLACES = tuple("garden kitchen house school shop park car train".split())
-EVENTS = tuple("party lesson game test meal trip talk show".split())
-DAYS = tuple("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split())
-MONTHS = tuple(
-    "January February March April May June July August September October November December".split()
+PLURALS = _split("apples pears plums books cups balls pens coins")
+PLACES = _split("garden kitchen house school shop park car train")
+EVENTS = _split("party lesson game test meal trip talk show")
+DAYS = _split("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+MONTHS = _split(
+    "January February March April May June July August September October November December"
 )
 
 Fields = dict[str, str | int | list[str]]
@@ -118,7 +123,7 @@ def count_kind(draw: choice.Chooser) -> Fields:
     kind = draw.pick("kind", tuple(KINDS))
     others = [word for word in WORDS if word not in KINDS[kind]]
     times = draw.index("times", 4)
-    words = sample(draw, "same", KINDS[kind], times) + sample(draw, "others", others, 4 - times)
+    words = sample(draw, "same", KINDS[kind], times) + sample(draw, "others", others, 3 - times)
     return {"words": " ".join(_shuffled(draw, words)), "kind": kind, "answer": str(times)}
 
 
@@ -171,7 +176,8 @@ def all_of_kind(draw: choice.Chooser) -> Fields:
     label = draw.index("label", 2)
     words = sample(draw, "same", KINDS[kind], 4)
     if not label:
-        words[0] = draw.pick("other", KINDS[other])
+        num_others = _number(draw, "others", 2, 4)
+        words[:num_others] = sample(draw, "other", KINDS[other], num_others)
     return {"words": " ".join(_shuffled(draw, words)), "kind": kind, "label": label}
 
 

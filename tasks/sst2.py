@@ -3,14 +3,18 @@
 Files `sst2/{train,dev,test}.tsv`: sentence, tab, 0 or 1, no header; lower-cased and tokenised as published.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from flantune import metrics
 from flantune.data import InstructionTask, sources
+from flantune.data.task import Fields
 from flantune.prompting import Template
 
 _CHOICES = ("negative", "positive")
 
 
-def to_fields(row):
+def to_fields(row: Mapping[str, Any]) -> Fields | None:
     sentence = row["sentence"].strip()
     return {"sentence": sentence, "label": int(row["label"])} if sentence else None
 
@@ -52,7 +56,9 @@ TASKS = (
                 inputs='The reviewer gives thumbs up or thumbs down. "{sentence}" goes with thumbs',
                 label_words=("down", "up"),
             ),
-            Template(inputs="{options}\nOf these two, which mood does the text carry?\nText: {sentence}"),
+            Template(
+                inputs="{options}\nOf these two, which mood does the text carry?\nText: {sentence}"
+            ),
         ),
         metrics=(metrics.accuracy,),
         lineage=("sst2", "sst"),

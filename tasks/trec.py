@@ -4,8 +4,12 @@ Files `trec/TREC.{train,test}` in Latin-1, one question a line: "COARSE:fine que
 first 500 training rows are used.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from flantune import metrics
 from flantune.data import InstructionTask, sources
+from flantune.data.task import Fields
 from flantune.prompting import Template
 
 _TYPES = {
@@ -19,7 +23,7 @@ _TYPES = {
 _PLAIN = ("a short form", "a thing", "an explanation", "a person or group", "a place", "a figure")
 
 
-def to_fields(row):
+def to_fields(row: Mapping[str, Any]) -> Fields | None:
     type_name, _, question = row["text"].partition(" ")
     coarse, _, _ = type_name.partition(":")
     if not question.strip():
@@ -42,10 +46,14 @@ TASKS = (
         templates=(
             Template(inputs="What kind of answer does this question want?\n{question}\n{options}"),
             Template(inputs="Question: {question}\n{options}\nType of answer:"),
-            Template(inputs="{question}\n\nDo not answer. Only name the type of the answer.\n{options}"),
+            Template(
+                inputs="{question}\n\nDo not answer. Only name the type of the answer.\n{options}"
+            ),
             Template(inputs="Sort the question into one of six classes.\n{options}\n\n{question}"),
             Template(inputs='Someone asks: "{question}" They are after which of these?\n{options}'),
-            Template(inputs="A good answer to the question below would be\n{options}\n\nQuestion: {question}"),
+            Template(
+                inputs="A good answer to the question below would be\n{options}\n\nQuestion: {question}"
+            ),
             Template(
                 inputs="{question}\nWould you reply to that with\n{options}",
                 label_words=_PLAIN,
@@ -60,7 +68,9 @@ TASKS = (
                     "{question}"
                 )
             ),
-            Template(inputs="{options}\nWhich label belongs to this quiz question?\n{question}\nLabel:"),
+            Template(
+                inputs="{options}\nWhich label belongs to this quiz question?\n{question}\nLabel:"
+            ),
         ),
         metrics=(metrics.accuracy,),
         lineage=("trec",),

@@ -8,6 +8,7 @@ import dataclasses
 import os
 import pathlib
 
+from etils import epath
 import grain
 
 from flantune.configs import DataConfig
@@ -27,7 +28,7 @@ def data_dir(config: DataConfig) -> pathlib.Path:
 def open_store(config: DataConfig) -> store_lib.Store:
     """The prepared store of a run."""
     given = config.prepared_dir or os.environ.get("FLANTUNE_PREPARED_DIR")
-    return store_lib.Store(pathlib.Path(given or "~/.cache/flantune/prepared").expanduser())
+    return store_lib.Store(epath.Path(given or "~/.cache/flantune/prepared").expanduser())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,9 @@ def check_split(catalog: catalog_lib.Catalog, name: str, split: str) -> None:
         task = catalog.task(member)
         if split not in task.source.splits:
             raise KeyError(
-                names_lib.unknown(f"Task {task.name!r} is asked for the split", split, task.source.splits)
+                names_lib.unknown(
+                    f"Task {task.name!r} is asked for the split", split, task.source.splits
+                )
             )
 
 
@@ -155,25 +158,24 @@ def rendered_lines(bound: BoundMixture, config: DataConfig, *, seed: int) -> Ite
 
 
 def load_vocabulary(
-    config: DataConfig, bound: BoundMixture | None, *, path: pathlib.Path, seed: int
+    config: DataConfig, bound: BoundMixture | None, *, path: epath.Path, seed: int
 ) -> vocabulary_lib.Vocabulary:
     """The vocabulary of a run, kept as `path` unless it is bytes; trained there where the config says so.
 
     A file that is there already is used as it is: a resumed run must not change its ids.
     """
     size = vocabulary_lib.size_to_train(config.vocabulary)
-    if path.is_file():
-        return vocabulary_lib.load(str(path))
+    if path.exists():
+        return vocabulary_lib.load(os.fspath(path))
     if size is not None:
         if bound is None:
             raise ValueError(f"The trained vocabulary {path} is missing.")
-        vocabulary_lib.train(rendered_lines(bound, config, seed=seed), size, path)
-        return vocabulary_lib.load(str(path))
+        model = vocabulary_lib.train(rendered_lines(bound, config, seed=seed), size)
+        vocabulary_lib.write_model(model, path)
+        return vocabulary_lib.load(os.fspath(path))
     vocabulary = vocabulary_lib.load(config.vocabulary)
     if isinstance(vocabulary, vocabulary_lib.SentencePieceVocabulary):
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(vocabulary.model)
-        partial.replace(path)
+        vocabulary_lib.write_model(vocabulary.model, path)
     return vocabulary
 
 
@@ -195,5 +197,7 @@ def _reader(
     task = catalog.task(member)
     manifest = store.manifest(task.name, split)
     if manifest is None:
-        raise ValueError(f"Task {task.name!r} has no prepared split {split!r}: run flantune prepare.")
+        raise ValueError(
+            f"Task {task.name!r} has no prepared split {split!r}: run flantune prepare."
+        )
     return store.reader(manifest)

@@ -74,9 +74,7 @@ class Mixture:
                     f"Mixture {self.name!r}: the rate of {member!r} must be above 0, not {rate!r}."
                 )
 
-    def members(
-        self, mixtures: Mapping[str, "Mixture"], tasks: Collection[str]
-    ) -> tuple[str, ...]:
+    def members(self, mixtures: Mapping[str, "Mixture"], tasks: Collection[str]) -> tuple[str, ...]:
         """Names of all its tasks (with their settings), each once, in order."""
         return tuple(dict.fromkeys(name for name, _ in self._expand(mixtures, tasks, ())))
 
@@ -141,7 +139,9 @@ class Mixture:
 
     def _check_cycle(self, path: tuple[str, ...]) -> None:
         if self.name in path:
-            raise ValueError(f"Mixture {self.name!r} contains itself: {' -> '.join((*path, self.name))}.")
+            raise ValueError(
+                f"Mixture {self.name!r} contains itself: {' -> '.join((*path, self.name))}."
+            )
 
     def _matches(
         self, member: str, mixtures: Mapping[str, "Mixture"], tasks: Collection[str]

@@ -106,7 +106,9 @@ class BlockPacker:
             **self._lengths,
         )
         # The longest examples share the first rows: a hashed order spreads lengths over batches.
-        order = np.random.Generator(np.random.PCG64(choice.hash64(block, "row_order"))).permutation(len(assignment))
+        order = np.random.Generator(np.random.PCG64(choice.hash64(block, "row_order"))).permutation(
+            len(assignment)
+        )
         return [
             packing.make_row([examples[index] for index in assignment[row]], **self._lengths)
             for row in order
@@ -159,13 +161,13 @@ class TrainIterator(grain.DatasetIterator[Batch]):
     def __init__(self, dataset: TrainDataset) -> None:
         super().__init__()
         self._dataset = dataset
-        self._lanes = {lane: _Lane(dataset.packer, lane, dataset.lanes) for lane in dataset.own_lanes}
+        self._lanes = {
+            lane: _Lane(dataset.packer, lane, dataset.lanes) for lane in dataset.own_lanes
+        }
 
     def __next__(self) -> Batch:
         rows = [
-            row
-            for lane in self._lanes.values()
-            for row in lane.take(self._dataset.rows_per_lane)
+            row for lane in self._lanes.values() for row in lane.take(self._dataset.rows_per_lane)
         ]
         return {key: np.stack([row[key] for row in rows]) for key in packing.BATCH_KEYS}
 

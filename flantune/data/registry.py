@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import seqio
     import tensorflow as tf
 
+
 def register(
     modules: Sequence[str],
     features: Mapping[str, "seqio.Feature"],
@@ -98,9 +99,7 @@ class _Rows:
 
     def reader(self, task: task_lib.InstructionTask, split: str) -> store_lib.Reader:
         data_dir = loading.data_dir(self.places)
-        prepare.prepare(
-            [(task, (split,))], self.store, data_dir, num_processes=1
-        ).raise_if_failed()
+        prepare.prepare([(task, (split,))], self.store, data_dir, num_processes=0).raise_if_failed()
         manifest = self.store.manifest(task.name, split)
         assert manifest is not None  # prepared just now
         return self.store.reader(manifest)
@@ -109,9 +108,7 @@ class _Rows:
 class _Shares:
     """Shares of a mixture's tasks, computed when SeqIO first asks for one."""
 
-    def __init__(
-        self, catalog: catalog_lib.Catalog, rows: _Rows, mixture: str, split: str
-    ) -> None:
+    def __init__(self, catalog: catalog_lib.Catalog, rows: _Rows, mixture: str, split: str) -> None:
         self._catalog = catalog
         self._rows = rows
         self._mixture = mixture

@@ -14,7 +14,9 @@ import numpy as np
 
 from flantune.prompting import choice
 
-_SHUFFLE_ROUNDS = 6  # a Feistel network of 4 is already a pseudo-random permutation (Luby and Rackoff, 1988)
+_SHUFFLE_ROUNDS = (
+    6  # a Feistel network of 4 is already a pseudo-random permutation (Luby and Rackoff, 1988)
+)
 _MIN_HALF_BITS = 3  # small domains shuffle badly
 _ROUND_CONSTANTS = [
     np.uint64((number + 1) * 0x9E3779B97F4A7C15 % 2**64) for number in range(_SHUFFLE_ROUNDS)
@@ -91,7 +93,9 @@ def permuted(
 
     A Feistel network over the next even power of two, walked until it falls below `num_rows`.
     """
-    half = np.maximum(_MIN_HALF_BITS, np.ceil(np.log2(np.maximum(num_rows, 2)) / 2)).astype(np.uint64)
+    half = np.maximum(_MIN_HALF_BITS, np.ceil(np.log2(np.maximum(num_rows, 2)) / 2)).astype(
+        np.uint64
+    )
     images = places.astype(np.uint64)
     outside = np.arange(len(images))
     while len(outside):

@@ -86,7 +86,7 @@ class Csv(files.FileSource):
         **splits: files.Files,
     ) -> None:
         files.check_columns(type(self).__name__, columns, header)
-        _set(
+        files.set_fields(
             self,
             splits,
             columns=tuple(columns),

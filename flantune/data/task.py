@@ -145,4 +145,3 @@ def setting_of(name: str) -> prompting.PromptSetting:
         known = ", ".join(repr(key) for key in prompting.SETTINGS if key)
         raise KeyError(f"{name!r} asks for the setting {setting!r}. Settings: {known}.")
     return prompting.SETTINGS[setting]
-

@@ -113,9 +113,7 @@ class Tokenizer:
                 results.append(None)
                 continue
             ids = [*target_ids, self._vocabulary.eos_id][: self._targets_length]
-            results.append(
-                Tokenized(fitted[0], [*fitted[1], self._vocabulary.eos_id], ids, cut)
-            )
+            results.append(Tokenized(fitted[0], [*fitted[1], self._vocabulary.eos_id], ids, cut))
         return results
 
     def _render(
@@ -123,9 +121,7 @@ class Tokenizer:
     ) -> prompting.Prompt:
         return render(request.member, fields, request.row, epoch=request.epoch, seed=self._seed)
 
-    def _shorten(
-        self, request: Request, length: int
-    ) -> tuple[prompting.Prompt, list[int]] | None:
+    def _shorten(self, request: Request, length: int) -> tuple[prompting.Prompt, list[int]] | None:
         """The prompt with its cuttable fields shortened until it fits."""
         fields = dict(request.fields)
         for name in request.member.task.may_cut:

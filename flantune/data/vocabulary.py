@@ -5,8 +5,8 @@ Ids equal those of `seqio.ByteVocabulary` and `seqio.SentencePieceVocabulary`: p
 """
 
 from collections.abc import Iterable, Sequence
+import io
 import os
-import pathlib
 from typing import Protocol, runtime_checkable
 
 from etils import epath
@@ -122,33 +122,44 @@ def size_to_train(name: str) -> int | None:
     size = name.removeprefix(_TRAIN_PREFIX)
     smallest = 256 + _NUM_SPECIAL + 1
     if not size.isdecimal() or int(size) < smallest:
-        raise ValueError(f"DataConfig.vocabulary {name!r}: SIZE must be a whole number from {smallest}.")
+        raise ValueError(
+            f"DataConfig.vocabulary {name!r}: SIZE must be a whole number from {smallest}."
+        )
     return int(size)
 
 
-def train(texts: Iterable[str], size: int, path: pathlib.Path) -> None:
-    """Writes a SentencePiece model of at most `size` pieces to `path`.
+def write_model(model: bytes, file: epath.PathLike) -> None:
+    """Keeps a SentencePiece model, whole or not at all."""
+    path = epath.Path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent / f"{path.name}.partial"
+    partial.write_bytes(model)
+    partial.replace(path)
+
+
+def train(texts: Iterable[str], size: int) -> bytes:
+    """A SentencePiece model of at most `size` pieces.
 
     Unigram pieces with byte fallback, no normalisation, newlines and runs of spaces kept: every text survives encoding
     and decoding, so templates keep their line structure (T5's own vocabulary loses it).
     """
-    with path.with_name(path.name + ".partial").open("wb") as file:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
-            model_writer=file,
-            vocab_size=size,
-            model_type="unigram",
-            pad_id=PAD_ID,
-            eos_id=EOS_ID,
-            unk_id=UNK_ID,
-            bos_id=-1,
-            byte_fallback=True,
-            character_coverage=1.0,
-            normalization_rule_name="identity",
-            remove_extra_whitespaces=False,
-            user_defined_symbols=["\n"],
-            hard_vocab_limit=False,
-            num_threads=1,  # more threads change the pieces from run to run
-            minloglevel=2,
-        )
-    path.with_name(path.name + ".partial").replace(path)
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        vocab_size=size,
+        model_type="unigram",
+        pad_id=PAD_ID,
+        eos_id=EOS_ID,
+        unk_id=UNK_ID,
+        bos_id=-1,
+        byte_fallback=True,
+        character_coverage=1.0,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        user_defined_symbols=["\n"],
+        hard_vocab_limit=False,
+        num_threads=1,  # more threads change the pieces from run to run
+        minloglevel=2,
+    )
+    return model.getvalue()

@@ -18,6 +18,8 @@ def build(
     catalog: catalog_lib.Catalog,
     store: store_lib.Store,
     tokenizer: tokenize.Tokenizer,
+    *,
+    default_mixture: str,
 ) -> Mapping[str, tuple[evaluator.EvalTask, ...]]:
     """Every suite's tasks with their questions; the tokenizer's seed chooses templates, as in epoch 0 of training.
 
@@ -28,7 +30,11 @@ def build(
     built = {}
     for suite in suites:
         bound = loading.bind_mixture(
-            catalog, store, suite.mixture, split=suite.split, templates=suite.templates
+            catalog,
+            store,
+            suite.mixture or default_mixture,
+            split=suite.split,
+            templates=suite.templates,
         )
         built[suite.name] = tuple(
             _task(suite, member, reader, tokenizer)

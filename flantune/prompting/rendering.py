@@ -35,9 +35,7 @@ class Prompt:
     input_text: str
 
 
-def usable_templates(
-    templates: Sequence[template_lib.Template], which: str
-) -> tuple[int, ...]:
+def usable_templates(templates: Sequence[template_lib.Template], which: str) -> tuple[int, ...]:
     """Positions of the templates of a set: "training", "held_out" (for evaluation only) or "all"."""
     return tuple(
         index
@@ -89,8 +87,12 @@ def render(
     values = _Values(fields, constants)
     own = [name for name in template_lib.fields_of(inputs_text) if name in fields]
     return Prompt(
-        inputs=template_lib.fill(inputs_text, values.with_extra({template_lib.OPTIONS: shown.text})),
-        targets=template_lib.fill(template.targets, values.with_extra({template_lib.ANSWER: answer})),
+        inputs=template_lib.fill(
+            inputs_text, values.with_extra({template_lib.OPTIONS: shown.text})
+        ),
+        targets=template_lib.fill(
+            template.targets, values.with_extra({template_lib.ANSWER: answer})
+        ),
         references=references,
         candidates=shown.candidates,
         template=position,
@@ -136,9 +138,7 @@ def _choices(
     return template.label_words or tuple(answer_choices)
 
 
-def _references(
-    fields: Mapping[str, FieldValue], candidates: Sequence[str]
-) -> tuple[str, ...]:
+def _references(fields: Mapping[str, FieldValue], candidates: Sequence[str]) -> tuple[str, ...]:
     if candidates:
         return (candidates[int(fields[LABEL])],)
     answer = fields[template_lib.ANSWER]

@@ -73,7 +73,9 @@ class Template:
                 f"Template inputs {self.inputs!r} use no field of the example: every prompt would be the same."
             )
         if ANSWER in fields_of(self.inputs):
-            raise ValueError(f"Template inputs {self.inputs!r} give the answer away with {{answer}}.")
+            raise ValueError(
+                f"Template inputs {self.inputs!r} give the answer away with {{answer}}."
+            )
         if ANSWER not in fields_of(self.targets):
             raise ValueError(f"Template targets {self.targets!r} must hold {{answer}}.")
 

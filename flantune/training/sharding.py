@@ -31,10 +31,15 @@ MeshAxes = str | tuple[str, ...] | None
 AxisRules = tuple[tuple[str, MeshAxes], ...]
 LogicalAxes = tuple[str | None, ...]
 
+# fsdp before data, though data is the mesh's first axis: the other order makes XLA's partitioner (jaxlib 0.10.2, with
+# Shardy or without) compute wrong gradients, silently, on meshes where all three axes have more than one device.
+# tests/training/sharding_test.py trains such a model; compare https://github.com/openxla/xla/issues/40034.
+BATCH_AXES = ("fsdp", "data")
+
 # t5x's standard_logical_axis_rules with 2-D parameters (t5x/partitioning.py:545-620): its `model` axis is our tensor;
 # its `data` axis is split in two, copies of the model (data) and shards of the parameters (fsdp).
 DEFAULT_RULES: AxisRules = (
-    ("batch", ("data", "fsdp")),
+    ("batch", BATCH_AXES),
     ("vocab", "tensor"),
     ("mlp", "tensor"),
     ("heads", "tensor"),

@@ -152,7 +152,7 @@ def init_state(
     rules: sharding.AxisRules,
     seed: int,
     *,
-    initial_params: Params | None = None,
+    initial_params: PyTree = None,
 ) -> TrainState:
     """The state at step 0, each device creating only its own shards.
 

@@ -19,7 +19,7 @@ from absl import logging
 from etils import epath
 import jax
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, PyTree, Shaped
 import numpy as np
 import optax
 
@@ -75,7 +75,7 @@ def train(
     checkpoint_config: CheckpointConfig,
     log_every_steps: int = 10,
     callbacks: Sequence[Callback] = (),
-    initial_params: state_lib.Params | None = None,
+    initial_params: PyTree = None,
 ) -> state_lib.TrainState:
     """The state after `num_steps` updates, counted from the start of the run folder, not of this call.
 
@@ -144,7 +144,7 @@ def _restore_or_init(
     mesh: Mesh,
     rules: sharding.AxisRules,
     seed: int,
-    initial_params: state_lib.Params | None,
+    initial_params: PyTree,
 ) -> tuple[state_lib.TrainState, Sequence[Mapping[str, float]]]:
     """The last checkpoint's state, its batches' place set, and its open window; or a fresh state."""
     step = checkpoints.latest_step()

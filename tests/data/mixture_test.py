@@ -12,13 +12,17 @@ def shares(mixture, mixtures=()):
 
 def test_proportional_caps_rows():
     found = shares(Mixture(name="m", rates={"*": proportional(cap=1000)}))
-    assert found == pytest.approx({"nli:cb": 250 / 2250, "nli:rte": 1000 / 2250, "qa:boolq": 1000 / 2250})
+    assert found == pytest.approx(
+        {"nli:cb": 250 / 2250, "nli:rte": 1000 / 2250, "qa:boolq": 1000 / 2250}
+    )
 
 
 def test_temperature_two_takes_square_roots():
     found = shares(Mixture(name="m", rates={"*": proportional(cap=None, temperature=2)}))
     roots = {name: rows**0.5 for name, rows in ROWS.items()}
-    assert found == pytest.approx({name: root / sum(roots.values()) for name, root in roots.items()})
+    assert found == pytest.approx(
+        {name: root / sum(roots.values()) for name, root in roots.items()}
+    )
 
 
 def test_a_number_for_a_pattern_is_divided_equally():

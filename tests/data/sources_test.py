@@ -2,6 +2,7 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from flantune.data import sources
@@ -216,13 +217,20 @@ def test_tfds_round_trip(tmp_path):
             "text": tfds.features.Text(),
             "label": tfds.features.ClassLabel(names=["no", "yes"]),
             "spans": tfds.features.Sequence(tfds.features.Text()),
-            "weight": tfds.features.Scalar("float32"),
+            "weight": tfds.features.Scalar(np.float32),
         }
     )
-    info = {"name": "tiny", "version": "1.2.0", "features": features, "disable_shuffling": True}
-    tfds.dataset_builders.store_as_tfds_dataset(
-        **info, split_datasets={"train": rows, "test": rows[:3]}, data_dir=tmp_path
+    directory = tmp_path / "tiny" / "1.2.0"
+    identity = tfds.core.dataset_info.DatasetIdentity(
+        name="tiny", version=tfds.core.Version("1.2.0"), data_dir=str(directory), module_name="tiny"
     )
+    directory.mkdir(parents=True)
+    writer = tfds.core.SequentialWriter(
+        tfds.core.DatasetInfo(builder=identity, features=features), max_examples_per_shard=4
+    )
+    writer.initialize_splits(["train", "test"])
+    writer.add_examples({"train": rows, "test": rows[:3]})
+    writer.close_all()
     source = sources.Tfds("tiny:1.2.0", train="train[:80%]", validation="train[80%:]", test="test")
     got = [row for split in ("train", "validation") for row in read(source, tmp_path, split)]
     assert got == rows

@@ -121,6 +121,7 @@ def _pack(rows, inputs_length, targets_length):
 
 
 EXAMPLES = [_example(0, 7, 4), _example(1, 5, 6), _example(2, 3, 2)]
+BATCH = _pack([[example] for example in EXAMPLES], 8, 6)
 
 
 @pytest.mark.parametrize("scan_layers", [False, True])
@@ -134,17 +135,21 @@ def test_parameters_have_the_names_shapes_and_axes_of_t5x(scan_layers):
 
 
 def test_t5_1_0_has_one_mlp_kernel_and_ties_its_logits():
-    model = _model(mlp_activations=("relu",), logits_via_embedding=True)
+    model = _model(
+        mlp_activations=("relu",),
+        logits_via_embedding=True,
+        num_encoder_layers=1,
+        num_decoder_layers=1,
+    )
     params = model.init(jax.random.key(0))
     assert set(params["encoder"]["layers_0"]["mlp"]) == {"wi", "wo"}
     assert "logits_dense" not in params["decoder"]
-    batch = _pack([[EXAMPLES[0]]], 7, 4)
     apply = jax.jit(model.apply)
-    before = apply(params, batch)
+    before = apply(params, BATCH)[0, :4]
     # A row of the embedding that occurs in no input changes the logit of its token and no other.
     unused = next(i for i in range(2, 32) if i not in EXAMPLES[0][0] + EXAMPLES[0][1])
     params["token_embedder"]["embedding"] = params["token_embedder"]["embedding"].at[unused].mul(2)
-    changed = apply(params, batch)
+    changed = apply(params, BATCH)[0, :4]
     assert_allclose(changed[..., unused], 2 * before[..., unused], rtol=1e-5)
     assert_allclose(np.delete(changed, unused, axis=-1), np.delete(before, unused, axis=-1))
 
@@ -182,16 +187,14 @@ def test_initial_values_have_t5_spread():
 def test_scan_changes_neither_initial_values_nor_logits():
     separate, stacked = _params(), _params(scan_layers=True)
     jax.tree.map(assert_array_equal, stacking.unstack_layers(stacked), separate)
-    batch = _pack([[example] for example in EXAMPLES], 8, 6)
-    actual = _apply(scan_layers=True)(stacked, batch)
-    assert_allclose(actual, _apply()(separate, batch), rtol=1e-5, atol=1e-5)
+    actual = _apply(scan_layers=True)(stacked, BATCH)
+    assert_allclose(actual, _apply()(separate, BATCH), rtol=1e-5, atol=1e-5)
 
 
 def test_scan_keeps_dropout_masks():
-    batch = _pack([[example] for example in EXAMPLES], 8, 6)
     rng = jax.random.key(7)
-    stacked = _apply(scan_layers=True)(_params(scan_layers=True), batch, dropout_rng=rng)
-    separate = _apply()(_params(), batch, dropout_rng=rng)
+    stacked = _apply(scan_layers=True)(_params(scan_layers=True), BATCH, dropout_rng=rng)
+    separate = _apply()(_params(), BATCH, dropout_rng=rng)
     assert_allclose(stacked, separate, rtol=1e-5, atol=1e-5)
 
 
@@ -199,7 +202,7 @@ def test_scan_keeps_dropout_masks():
 def test_packed_examples_get_the_logits_they_get_alone(scan_layers):
     apply, params = _apply(scan_layers=scan_layers), _params(scan_layers=scan_layers)
     packed = apply(params, _pack([EXAMPLES], 16, 14))
-    alone = apply(params, _pack([[example] for example in EXAMPLES], 8, 6))
+    alone = apply(params, BATCH)
     start = 0
     for row, (_, targets) in enumerate(EXAMPLES):
         stop = start + len(targets)
@@ -208,33 +211,31 @@ def test_packed_examples_get_the_logits_they_get_alone(scan_layers):
 
 
 def test_padding_changes_nothing():
-    exact = _apply()(_params(), _pack([[EXAMPLES[0]]], 7, 4))
-    padded = _apply()(_params(), _pack([[EXAMPLES[0]], [], [EXAMPLES[1]]], 19, 11))
-    assert_allclose(padded[0, :4], exact[0], rtol=1e-5, atol=1e-5)
+    expected = _apply()(_params(), BATCH)
+    padded = _apply()(_params(), _pack([[EXAMPLES[0]], [], [EXAMPLES[1]], []], 19, 11))
+    assert_allclose(padded[0, :4], expected[0, :4], rtol=1e-5, atol=1e-5)
+    assert_allclose(padded[2, :6], expected[1, :6], rtol=1e-5, atol=1e-5)
     assert np.isfinite(padded).all()
 
 
 def test_rows_without_segment_ids_are_single_examples():
-    batch = _pack([[example] for example in EXAMPLES], 8, 6)
-    bare = {name: value for name, value in batch.items() if "segment" not in name}
-    assert_array_equal(_apply()(_params(), bare), _apply()(_params(), batch))
+    bare = {name: value for name, value in BATCH.items() if "segment" not in name}
+    assert_array_equal(_apply()(_params(), bare), _apply()(_params(), BATCH))
 
 
 def test_logits_do_not_depend_on_later_targets():
     inputs, targets = EXAMPLES[1]
-    other = [*targets[:3], 9, 9, 1]
-    first = _apply()(_params(), _pack([[(inputs, targets)]], 8, 6))
-    second = _apply()(_params(), _pack([[(inputs, other)]], 8, 6))
-    assert_array_equal(first[0, :4], second[0, :4])
-    assert not (first[0, 4] == second[0, 4]).all()
+    other = [*targets[:3], targets[3] % 30 + 2, targets[4] % 30 + 2, 1]
+    changed = _pack([[EXAMPLES[0]], [(inputs, other)], [EXAMPLES[2]]], 8, 6)
+    first, second = _apply()(_params(), BATCH), _apply()(_params(), changed)
+    assert_array_equal(first[1, :4], second[1, :4])
+    assert not (first[1, 4] == second[1, 4]).all()
 
 
 def test_dropout_only_with_a_key():
-    batch = _pack([[EXAMPLES[0]]], 8, 6)
-    plain = _apply()(_params(), batch)
-    assert_array_equal(plain, _apply(dropout_rate=0.0)(_params(), batch))
+    plain = _apply()(_params(), BATCH)
     first, again, second = (
-        _apply()(_params(), batch, dropout_rng=jax.random.key(seed)) for seed in (1, 1, 2)
+        _apply()(_params(), BATCH, dropout_rng=jax.random.key(seed)) for seed in (1, 1, 2)
     )
     assert_array_equal(first, again)
     assert jnp.abs(first - plain).max() > 0.1
@@ -244,7 +245,7 @@ def test_dropout_only_with_a_key():
 @pytest.mark.parametrize("scan_layers", [False, True])
 def test_decoding_step_by_step_gives_the_logits_of_whole_rows(scan_layers):
     model, params = _model(scan_layers=scan_layers), _params(scan_layers=scan_layers)
-    batch = _pack([[_example(3, 7, 6)], [_example(4, 4, 6)]], 8, 6)
+    batch = _pack([[_example(seed, length, 6)] for seed, length in ((3, 7), (4, 4), (5, 8))], 8, 6)
     whole = _apply(scan_layers=scan_layers)(params, batch)
     init_cache = jax.jit(functools.partial(model.init_cache, max_decode_length=9))
     cache = init_cache(params, batch["encoder_input_tokens"])
@@ -258,11 +259,10 @@ def test_decoding_step_by_step_gives_the_logits_of_whole_rows(scan_layers):
 
 
 def test_bfloat16_keeps_parameters_and_logits_in_float32():
-    batch = _pack([[example] for example in EXAMPLES], 8, 6)
-    logits = _apply(dtype="bfloat16")(_params(), batch)
+    logits = _apply(dtype="bfloat16")(_params(), BATCH)
     assert logits.dtype == jnp.float32
-    reference = _apply()(_params(), batch)
-    real = batch["decoder_target_tokens"] > 0
-    # bfloat16 has 8 bits of mantissa; measured 1.5 % of the largest logit.
-    assert jnp.abs(logits - reference)[real].max() < 0.05 * jnp.abs(reference)[real].max()
-    assert not (logits == reference).all()
+    reference = _apply()(_params(), BATCH)
+    real = BATCH["decoder_target_tokens"] > 0
+    # bfloat16 rounds to 1 part in 256 in each of some 30 steps; measured 6.7 % of the spread.
+    error = jnp.std((logits - reference)[real]) / jnp.std(reference[real])
+    assert 0 < error < 0.15

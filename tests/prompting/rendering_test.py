@@ -82,9 +82,7 @@ def test_one_of_several_references_is_the_target():
 def test_input_text_has_the_row_s_fields_but_no_constants():
     template = prompting.Template(inputs="{definition}\n{input}")
     fields = {"input": "3 1 2", "answer": "1 2 3"}
-    prompt = render(
-        template, fields=fields, constants={"definition": "Sort."}, answer_choices=None
-    )
+    prompt = render(template, fields=fields, constants={"definition": "Sort."}, answer_choices=None)
     assert prompt.inputs == "Sort.\n3 1 2"
     assert prompt.input_text == "3 1 2"
 

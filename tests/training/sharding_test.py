@@ -41,10 +41,10 @@ def test_specs_follow_the_rules_and_drop_what_does_not_divide(eight):
         "vocab, embed": ["tensor", "fsdp"],
         "layers, embed, mlp": [None, "fsdp", "tensor"],
         "odd embed": [None, "tensor"],
-        "activation": [["data", "fsdp"], None, None],
-        "batch of 2": ["data", None, None],
+        "activation": [["fsdp", "data"], None, None],
+        "batch of 2": ["fsdp", None, None],
         "embed not sharded by a rule": [None, "tensor"],
-        "activation under a rule for embed": [["data", "fsdp"], None, None],
+        "activation under a rule for embed": [["fsdp", "data"], None, None],
     }
 
 
@@ -61,10 +61,9 @@ def test_three_steps_on_any_mesh_equal_those_on_one_device(eight, mesh):
 
 
 def test_state_is_spread_over_the_devices(eight):
-    table = {row[0]: row[1:] for row in eight["runs"]["2,2,2"]["table"]}
-    # 4 bytes x 2 x 64 x 16, a quarter per device: embed over fsdp, mlp over tensor.
-    assert table["decoder/layers/kernel"] == ["PartitionSpec(None, 'fsdp', 'tensor')", 8 * 16 * 16]
-    assert eight["runs"]["2,2,2"]["moment_spec"] == "PartitionSpec(None, 'fsdp', 'tensor')"
+    # 4 bytes x 2 x 8 x 8, a quarter per device: embed over fsdp, mlp over tensor.
+    spec = [None, "fsdp", "tensor"]
+    assert eight["runs"]["2,2,2"]["kernel"] == {"spec": spec, "bytes": 128, "moment": spec}
 
 
 def test_checkpoint_of_one_mesh_is_restored_on_another_to_the_bit(eight):
@@ -73,7 +72,7 @@ def test_checkpoint_of_one_mesh_is_restored_on_another_to_the_bit(eight):
 
 def test_batch_that_the_devices_do_not_divide_is_refused(eight):
     assert "batch of 6 rows" in eight["batch_error"]
-    assert "data x fsdp = 4 devices" in eight["batch_error"]
+    assert "fsdp x data = 4 devices" in eight["batch_error"]
     assert "DataConfig.batch_size a multiple of 4" in eight["batch_error"]
 
 

@@ -11,16 +11,19 @@ from flantune.training import step as step_lib
 from . import linear_model
 
 
+def _copied(tree):
+    return jax.tree.map(np.array, tree)
+
+
 def _one_step(batch, *, seed=0, **overrides):
     """State before, state after and metrics of one step, all on the host."""
     parts = linear_model.parts(num_steps=10, **overrides)
     state = state_lib.init_state(*(parts[n] for n in ("model", "optimizer", "mesh", "rules")), 0)
-    before = jax.device_get(state)
+    before = _copied(state)
     train_step = step_lib.make_train_step(**parts, num_steps=10, seed=seed)
     with jax.set_mesh(parts["mesh"]):
         after, metrics = train_step(state, sharding.shard_batch(batch, parts["mesh"]))
-    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
-    return before, jax.device_get(after), jax.device_get(metrics)
+    return before, _copied(after), _copied(metrics)
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +84,21 @@ def test_batch_without_a_single_target_gives_zero_loss_and_no_nan(batch):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.params))
 
 
-def test_dropout_follows_seed_and_step(batch):
-    losses = [_one_step(batch, seed=seed)[2]["loss"] for seed in (0, 0, 1)]
-    assert losses[0] == losses[1] != losses[2]
-    keys = [jax.random.key_data(step_lib.dropout_key(0, step)).tolist() for step in (0, 1)]
-    assert keys[0] != keys[1]
+def test_the_given_state_is_donated(batch):
+    parts = linear_model.parts(num_steps=10, dropout_rate=0.0)
+    state = state_lib.init_state(*(parts[n] for n in ("model", "optimizer", "mesh", "rules")), 0)
+    train_step = step_lib.make_train_step(**parts, num_steps=10, seed=0)
+    with jax.set_mesh(parts["mesh"]):
+        train_step(state, sharding.shard_batch(batch, parts["mesh"]))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
+
+
+def test_dropout_follows_seed_and_step(batch, step):
+    losses = [_one_step(batch, seed=0)[2]["loss"] for _ in range(2)]
+    assert losses[0] == losses[1] != step[2]["loss"]  # `step` has no dropout
+    keys = {
+        tuple(jax.random.key_data(step_lib.dropout_key(seed, step)).tolist())
+        for seed in (0, 1)
+        for step in (0, 1)
+    }
+    assert len(keys) == 4

@@ -1,0 +1,35 @@
+# make quickstart   set up, then the main job on generated tasks
+# make test         set up, then the default tests
+# make check        formatter, linter and type checker, as .ci/run does
+# Another Python: make PYTHON=python3.12 ...
+
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/installed
+
+.PHONY: setup quickstart test check clean
+
+setup: $(INSTALLED)
+
+# Only a finished installation leaves the mark, so a broken one is repeated.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "flantune needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@echo "Installing into $(VENV): about two minutes, once."
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+quickstart: $(INSTALLED)
+	launch/local.sh gin/runs/quickstart.gin
+
+test: $(INSTALLED)
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+
+check: $(INSTALLED)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) *.egg-info

@@ -1,0 +1,69 @@
+from hypothesis import given, strategies as st
+import pytest
+
+from flantune import testing
+from flantune.data import tokenize, vocabulary
+from flantune.prompting import Template
+
+BYTES = vocabulary.ByteVocabulary()
+QA = testing.make_task(
+    "qa:short",
+    {"train": [{"text": "", "question": "", "answer": ""}]},
+    templates=[Template(inputs="{text}\nQ: {question}?")],
+    may_cut=("text",),
+)
+
+
+def tokenized(task, fields, *, inputs_length=32, targets_length=16):
+    member = tokenize.make_member(task.name, task, "train", "training")
+    tokenizer = tokenize.Tokenizer(
+        BYTES, inputs_length=inputs_length, targets_length=targets_length, seed=0
+    )
+    return tokenizer.tokenize([tokenize.Request(member, fields, 0, 0)])[0]
+
+
+def test_inputs_and_targets_end_with_eos():
+    result = tokenized(QA, {"text": "a", "question": "b", "answer": "c"})
+    assert result.inputs == [*BYTES.encode("a\nQ: b?"), 1]
+    assert result.targets == [*BYTES.encode("c"), 1]
+    assert not result.cut
+
+
+def test_only_the_field_that_may_be_cut_loses_its_end():
+    fields = {"text": "one two three four five six", "question": "who", "answer": "c"}
+    result = tokenized(QA, fields)
+    assert result.cut
+    assert len(result.inputs) <= 32
+    assert result.prompt.inputs.endswith("\nQ: who?")
+    assert fields["text"].startswith(result.prompt.inputs.removesuffix("\nQ: who?"))
+    assert result.prompt.inputs.startswith("one two three")
+
+
+def test_a_question_that_cannot_fit_is_dropped_not_cut():
+    assert tokenized(QA, {"text": "t", "question": "q" * 40, "answer": "c"}) is None
+
+
+def test_nothing_is_cut_without_leave():
+    task = testing.make_task("echo:a", {"train": []})
+    assert tokenized(task, {"text": "long " * 20, "answer": "c"}) is None
+
+
+@given(st.text(max_size=200), st.text(max_size=20))
+def test_every_prompt_that_comes_back_fits_and_holds_the_question(text, question):
+    result = tokenized(QA, {"text": text, "question": question, "answer": "c"}, inputs_length=64)
+    if result is not None:
+        assert len(result.inputs) <= 64
+        assert f"Q: {question}?" in result.prompt.inputs
+    else:
+        assert len(f"\nQ: {question}?".encode()) > 63
+
+
+def test_long_targets_lose_their_end_and_count_as_cut():
+    result = tokenized(QA, {"text": "a", "question": "b", "answer": "c" * 20})
+    assert result.targets == BYTES.encode("c" * 16)
+    assert result.cut
+
+
+def test_a_task_without_held_out_templates_cannot_be_asked_for_them():
+    with pytest.raises(ValueError, match="no 'held_out' template"):
+        tokenize.make_member(QA.name, QA, "test", "held_out")
