@@ -13,7 +13,7 @@ import os
 import pathlib
 import sys
 
-from absl import logging
+from absl import flags, logging
 from etils import epath
 import rich.console
 
@@ -267,6 +267,7 @@ def _run_show(parsed: argparse.Namespace, bindings: list[str]) -> int:
 
 
 def _log_to_stderr(debug: bool) -> None:
+    flags.FLAGS.mark_as_parsed()  # absl warns otherwise; its flags are not ours
     logging.use_absl_handler()
     logging.set_verbosity(logging.DEBUG if debug else logging.INFO)
     logging.set_stderrthreshold("debug")

@@ -1,17 +1,16 @@
-"""The jobs: `prepare`, `train`, `evaluate`, `infer`. Each turns configs into objects and calls them.
+"""The jobs: `prepare`, `train`, `evaluate`, `infer`, `describe_*`. Each turns configs into objects and calls them.
 
 Gin binds these functions and `configs.py`; `cli.py` calls them. To see how a job works, follow its calls: data is in
-`data/loading.py`, the loop in `training/trainer.py`, scoring in `evaluation/evaluator.py`.
+`data/loading.py`, the loop in `training/trainer.py`, scoring in `evaluation/evaluator.py`. What needs a model is
+imported where it is used, so that `prepare` starts without JAX.
 """
 
-from collections.abc import Mapping, Sequence
-import dataclasses
+from collections.abc import Sequence
 import time
+from typing import TYPE_CHECKING
 
 from absl import logging
 from etils import epath
-import jax
-from jaxtyping import PyTree
 
 from flantune import run_folder
 from flantune.configs import (
@@ -22,22 +21,19 @@ from flantune.configs import (
     ModelConfig,
     OptimizerConfig,
 )
-from flantune.data import catalog as catalog_lib
-from flantune.data import loading, prepare as prepare_lib, store as store_lib, tokenize
-from flantune.data import vocabulary as vocabulary_lib
-from flantune.evaluation import evaluator as evaluator_lib, report, suites
-from flantune.evaluation.results import EvaluationReport
-from flantune.inference import predictor as predictor_lib
-from flantune.models import t5
-from flantune.training import checkpoints, metrics, optimizers, sharding, state, trainer
+from flantune.data import (
+    catalog as catalog_lib,
+    loading,
+    prepare as prepare_lib,
+    store as store_lib,
+    tokenize,
+    vocabulary as vocabulary_lib,
+)
+from flantune.evaluation import report
+from flantune.evaluation.results import Results
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Results:
-    """An evaluation and what to compare it with, by baseline name."""
-
-    tuned: EvaluationReport
-    baselines: Mapping[str, EvaluationReport]
+if TYPE_CHECKING:
+    from flantune.data import pipeline
 
 
 def prepare(
@@ -46,7 +42,12 @@ def prepare(
     """Fills the prepared store with all that a run reads; what is there and unchanged is left alone."""
     store = loading.open_store(data)
     catalog = catalog_lib.load(data.modules, store, loading.data_dir(data))
-    return _prepare(catalog, store, data, evaluation, num_processes)
+    result = _prepare(catalog, store, data, evaluation, num_processes)
+    size = vocabulary_lib.size_to_train(data.vocabulary)
+    if size is not None and not result.failed:
+        bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
+        loading.trained_vocabulary(store, data, bound, size)
+    return result
 
 
 def train(
@@ -67,6 +68,11 @@ def train(
 
     Returns None without an `EvalConfig`.
     """
+    import jax
+
+    from flantune import assembly
+    from flantune.training import optimizers, sharding, state, trainer
+
     start_s = time.monotonic()
     folder = epath.Path(run_dir)
     store = loading.open_store(data)
@@ -82,14 +88,16 @@ def train(
             mixture=bound.table(),
         )
     vocabulary = loading.load_vocabulary(
-        data, bound, path=folder / run_folder.VOCABULARY, seed=seed
+        data, folder / run_folder.VOCABULARY, store=store, bound=bound
     )
-    network = _network(model, vocabulary)
+    network = assembly.make_network(model, vocabulary)
     device_mesh = sharding.make_mesh(mesh)
     evaluator = (
         None
         if evaluation is None
-        else _evaluator(catalog, store, data, evaluation, network, vocabulary, device_mesh)
+        else assembly.make_evaluator(
+            catalog, store, data, evaluation, network, vocabulary, device_mesh
+        )
     )
     dataset = loading.train_dataset(
         bound,
@@ -112,7 +120,7 @@ def train(
         seed=seed,
         checkpoint_config=checkpoint,
         log_every_steps=log_every_steps,
-        callbacks=_callbacks(folder, evaluator, evaluation, num_steps),
+        callbacks=assembly.callbacks(folder, evaluator, evaluation, num_steps),
     )
     _log_counts(bound, dataset)
     if evaluator is None or evaluation is None:
@@ -121,7 +129,7 @@ def train(
     untuned = None
     if evaluation.untuned_baseline:
         untuned = network.init(state.purpose_key(seed, state.INIT_PURPOSE))
-    results = _with_baselines(evaluator, tuned, untuned)
+    results = assembly.with_baselines(evaluator, tuned, untuned)
     if jax.process_index() == 0:
         facts = {
             "mixture": data.mixture,
@@ -129,7 +137,7 @@ def train(
             "seconds": round(time.monotonic() - start_s),
             "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         }
-        report.write_report(folder, tuned, results.baselines, facts, _loss_curve(folder))
+        report.write_report(folder, tuned, results.baselines, facts, assembly.loss_curve(folder))
     return results
 
 
@@ -146,17 +154,23 @@ def evaluate(
 
     Predictions and report go to `eval/<step>/` of the run folder.
     """
+    import jax
+
+    from flantune import assembly
+
     store = loading.open_store(data)
     catalog = catalog_lib.load(data.modules, store, loading.data_dir(data))
     _prepare(catalog, store, data, evaluation, None, train=False).raise_if_failed()
-    params, found_step, network, vocabulary, device_mesh = _restore(
+    params, found_step, network, vocabulary, device_mesh = assembly.restore(
         checkpoint, model, data, mesh, step
     )
-    evaluator = _evaluator(catalog, store, data, evaluation, network, vocabulary, device_mesh)
+    evaluator = assembly.make_evaluator(
+        catalog, store, data, evaluation, network, vocabulary, device_mesh
+    )
     tuned = evaluator.evaluate(params, found_step)
     if jax.process_index() == 0:
         report.write_evaluation(epath.Path(checkpoint), tuned)
-    return _with_baselines(evaluator, tuned, None)
+    return assembly.with_baselines(evaluator, tuned, None)
 
 
 def infer(
@@ -171,7 +185,12 @@ def infer(
     max_decode_length: int | None = None,
 ) -> list[str]:
     """One greedy prediction for each prompt, by a run folder's checkpoint."""
-    params, _, network, vocabulary, device_mesh = _restore(checkpoint, model, data, mesh, step)
+    from flantune import assembly
+    from flantune.inference import predictor as predictor_lib
+
+    params, _, network, vocabulary, device_mesh = assembly.restore(
+        checkpoint, model, data, mesh, step
+    )
     predictor = predictor_lib.Predictor(
         model=network,
         vocabulary=vocabulary,
@@ -258,109 +277,6 @@ def _prepare(
     return prepare_lib.prepare(tasks, store, loading.data_dir(data), num_processes=num_processes)
 
 
-def _network(model: ModelConfig, vocabulary: vocabulary_lib.Vocabulary) -> t5.EncoderDecoder:
-    if model.vocab_size < vocabulary.size:
-        raise ValueError(
-            f"ModelConfig.vocab_size ({model.vocab_size}) must be at least the vocabulary's size ({vocabulary.size})."
-        )
-    return t5.EncoderDecoder(model)
-
-
-def _evaluator(
-    catalog: catalog_lib.Catalog,
-    store: store_lib.Store,
-    data: DataConfig,
-    evaluation: EvalConfig,
-    network: t5.EncoderDecoder,
-    vocabulary: vocabulary_lib.Vocabulary,
-    mesh: jax.sharding.Mesh,
-) -> evaluator_lib.Evaluator[PyTree]:
-    tokenizer = tokenize.Tokenizer(
-        vocabulary,
-        inputs_length=data.inputs_length,
-        targets_length=data.targets_length,
-        seed=evaluation.seed,
-    )
-    predictor = predictor_lib.Predictor(
-        model=network,
-        vocabulary=vocabulary,
-        batch_size=evaluation.batch_size,
-        inputs_length=data.inputs_length,
-        max_decode_length=evaluation.max_decode_length,
-        mesh=mesh,
-    )
-    return evaluator_lib.Evaluator(
-        suites=suites.build(
-            evaluation.suites, catalog, store, tokenizer, default_mixture=data.mixture
-        ),
-        predict=predictor.predict,
-        metric=evaluation.metric,
-        seed=evaluation.seed,
-    )
-
-
-def _callbacks(
-    folder: epath.Path,
-    evaluator: evaluator_lib.Evaluator[PyTree] | None,
-    evaluation: EvalConfig | None,
-    num_steps: int,
-) -> list[trainer.Callback]:
-    if evaluator is None or evaluation is None or not evaluation.every_steps:
-        return []
-
-    def on_step(step: int, current: state.TrainState, _: object) -> Mapping[str, float] | None:
-        if step == num_steps:
-            return None  # evaluated after the loop
-        found = evaluator.evaluate(current.params, step)
-        if jax.process_index() == 0:
-            report.write_evaluation(folder, found)
-        return found.scalars()
-
-    return [trainer.Callback(every_steps=evaluation.every_steps, on_step=on_step)]
-
-
-def _with_baselines(
-    evaluator: evaluator_lib.Evaluator[PyTree], tuned: EvaluationReport, untuned: PyTree | None
-) -> Results:
-    baselines = {"majority": evaluator.majority(), "copy": evaluator.copy_input()}
-    if untuned is not None:
-        baselines = {"untuned": evaluator.evaluate(untuned, 0), **baselines}
-    return Results(tuned=tuned, baselines=baselines)
-
-
-def _restore(
-    checkpoint: str, model: ModelConfig, data: DataConfig, mesh: MeshConfig, step: int | None
-) -> tuple[PyTree, int, t5.EncoderDecoder, vocabulary_lib.Vocabulary, jax.sharding.Mesh]:
-    folder = epath.Path(checkpoint)
-    saved = checkpoints.Checkpoints(folder)
-    found_step = saved.latest_step() if step is None else step
-    vocabulary = loading.load_vocabulary(data, None, path=folder / run_folder.VOCABULARY, seed=0)
-    network = _network(model, vocabulary)
-    device_mesh = sharding.make_mesh(mesh)
-    params = saved.restore_params(_abstract_params(network, device_mesh, mesh), found_step)
-    assert found_step is not None  # restore_params raised otherwise
-    return params, found_step, network, vocabulary, device_mesh
-
-
-def _abstract_params(
-    network: t5.EncoderDecoder, device_mesh: jax.sharding.Mesh, mesh: MeshConfig
-) -> PyTree:
-    shapes = jax.eval_shape(network.init, jax.random.key(0))
-    shardings = sharding.param_shardings(
-        network.logical_axes(), shapes, device_mesh, sharding.axis_rules(mesh)
-    )
-    return jax.tree.map(
-        lambda leaf, placed: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placed),
-        shapes,
-        shardings,
-    )
-
-
-def _loss_curve(folder: epath.Path) -> list[tuple[int, float]]:
-    lines = metrics.read_metrics(folder)
-    return [(int(line["step"]), line["train/loss"]) for line in lines if line.get("train/loss")]
-
-
 def _log_mixture(bound: loading.BoundMixture) -> None:
     rows = bound.table()
     logging.info("Mixture %s: %d tasks.", bound.name, len(rows))
@@ -370,7 +286,7 @@ def _log_mixture(bound: loading.BoundMixture) -> None:
         )
 
 
-def _log_counts(bound: loading.BoundMixture, dataset: loading.pipeline.TrainDataset) -> None:
+def _log_counts(bound: loading.BoundMixture, dataset: "pipeline.TrainDataset") -> None:
     counts = dataset.packer.counts
     logging.info(
         "Read %d examples: %d cut to fit, %d dropped because they cannot fit.",

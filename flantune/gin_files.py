@@ -76,7 +76,7 @@ def bind(function: Callable[..., T], **given: object) -> Callable[[], T]:
         if config_class is not None and name not in arguments:
             required = parameter.default is inspect.Parameter.empty
             if required or _is_bound(config_class):
-                arguments[name] = _build(config_class)
+                arguments[name] = build(config_class)
     missing = [
         name
         for name, parameter in inspect.signature(function).parameters.items()
@@ -90,7 +90,12 @@ def bind(function: Callable[..., T], **given: object) -> Callable[[], T]:
     return lambda: bound(**arguments)
 
 
-def _build(config_class: type[T]) -> T:
+def build(config_class: type[T]) -> T:
+    """A config from its bindings.
+
+    Raises:
+        ValueError: a field without a default has no binding, or a value is not allowed.
+    """
     fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
     missing = [
         field.name
@@ -128,9 +133,18 @@ def _config_class(hint: object) -> type | None:
     return None
 
 
+def binding(configurable: Callable[..., object], name: str) -> object:
+    """The bound value of a parameter.
+
+    Raises:
+        ValueError: it has none.
+    """
+    return gin.query_parameter(f"{configurable.__module__}.{configurable.__qualname__}.{name}")
+
+
 def _binding_exists(configurable: Callable[..., object], name: str) -> bool:
     try:
-        gin.query_parameter(f"{configurable.__module__}.{configurable.__qualname__}.{name}")
+        binding(configurable, name)
     except ValueError:
         return False
     return True
@@ -164,7 +178,7 @@ def _check_includes(file: pathlib.Path, folders: Sequence[pathlib.Path]) -> None
 
 
 def _assignment(binding: str) -> str:
-    """ "NAME=VALUE" as gin reads it; a VALUE that is no gin literal is taken as a string."""
+    """A binding as gin reads it: in "NAME=VALUE", a VALUE that is no gin literal is taken as a string."""
     name, equals, value = binding.partition("=")
     if not equals or not name.strip():
         raise ValueError(
@@ -200,6 +214,8 @@ def _explain(error: Exception, source: str) -> str:
             parameter.group(1),
             known,
         )
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        return f"{source}, line {error.lineno}: {error.msg} {(error.text or '').strip()!r}"
     return f"{_place(text, source)}: {text}"
 
 
@@ -221,9 +237,3 @@ def _configurables() -> dict[str, tuple[str, ...]]:
             known[name] = parameters
             known[f"{module.__name__.rpartition('.')[2]}.{name}"] = parameters
     return known
-
-
-def describe(value: Any) -> str:
-    """A config as one line of text, for logs."""
-    fields = dataclasses.asdict(value)
-    return ", ".join(f"{name}={item!r}" for name, item in fields.items())

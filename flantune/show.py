@@ -10,7 +10,7 @@ import rich.text
 
 from flantune.data import prepare
 from flantune.evaluation import report
-from flantune.experiments import Results
+from flantune.evaluation.results import Results
 
 _MAX_ROWS = 60
 
@@ -94,8 +94,8 @@ def task_text(value: dict[str, Any]) -> rich.console.Group:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> rich.table.Table:
     table = rich.table.Table(show_lines=any("\n" in cell for row in rows for cell in row))
-    for position, name in enumerate(header):
-        table.add_column(name, justify="left" if position == 0 else "left", overflow="fold")
+    for name in header:
+        table.add_column(name, overflow="fold")
     for row in rows:
         # Text, because a prompt's brackets are no markup.
         table.add_row(*(rich.text.Text(str(cell)) for cell in row))

@@ -70,10 +70,12 @@ _EDITING = (
             "Words: {words}\nThe same words again:",
             "{words}\nCopy the line above.",
             "Can you repeat {words} without any change?",
+            "Write the words {words} exactly as they are.",
+            "List: {words}\nRepeat the list:",
         ),
         (
-            "Write these words exactly as they are: {words}",
-            "List: {words}\nRepeat the line above without any change.",
+            "Copy these words exactly: {words}",
+            "{words}\nRepeat the words above without any change.",
         ),
     ),
     _task(
@@ -85,6 +87,8 @@ _EDITING = (
             "Write {words} backwards.",
             "Words: {words}\nReverse order:",
             "What is {words} in reverse order?",
+            "Give the reverse of these words: {words}",
+            "List: {words}\nThe list backwards:",
             "{words}\nGive the words above backwards, from the end to the start.",
         ),
         (
@@ -120,6 +124,7 @@ _PICKING = (
             "Give only the first word: {words}",
             "Words: {words}\nFirst:",
             "Which word comes first in {words}?",
+            "List: {words}\nWhich word is the first?",
             "{words}\nThe first word of the line above is",
         ),
         (
@@ -136,6 +141,8 @@ _PICKING = (
             "Read {words} and write the last word.",
             "List: {words}\nLast word:",
             "In {words}, what is the last word?",
+            "Give the last word: {words}",
+            "{words}\nWhich word ends the line above?",
             "{words}\nTell me which one of these words is last.",
         ),
         (
@@ -155,6 +162,8 @@ _COUNTING = (
             "Count the words: {words}",
             "List: {words}\nNumber of words:",
             "How long is the list {words}?",
+            "Give the number of words in {words}.",
+            "{words}\nHow many words does this list have?",
             "{words}\nTell me the number of words in the line above.",
         ),
         (
@@ -328,6 +337,8 @@ _MEMBERSHIP = (
             "Are all of {words} of the kind {kind}?",
             "Words: {words}\nKind: {kind}\nAll of it:",
             "Yes or no: every one of {words} is of the kind {kind}.",
+            "{words}\nIs every word above of the kind {kind}?",
+            "Yes or no: all words in {words} are of the kind {kind}.",
             "{words}\nAre all words above of the kind {kind}?\n{options}",
         ),
         (

@@ -39,8 +39,13 @@ def value_fingerprint(value: object) -> str:
 def _package_of(function: object) -> str:
     while isinstance(function, functools.partial):
         function = function.func
-    module = getattr(function, "__module__", None) or type(function).__module__
-    return module.split(".")[0]
+    return _module_of(function).split(".")[0]
+
+
+def _module_of(value: object) -> str:
+    module = getattr(value, "__module__", None) or type(value).__module__
+    # What a worker process calls the script that its parent runs.
+    return "__main__" if module == "__mp_main__" else module
 
 
 class _Walk:
@@ -148,7 +153,7 @@ class _Walk:
                     yield f"{name}.{attribute}={self.describe(vars(value)[attribute])}"
 
     def _is_own(self, value: types.FunctionType | type) -> bool:
-        return (value.__module__ or "").split(".")[0] in self._own
+        return _module_of(value).split(".")[0] in self._own
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
@@ -171,9 +176,8 @@ def _methods(cls: type) -> list[types.FunctionType]:
 
 
 def _name_of(value: object) -> str:
-    module = getattr(value, "__module__", None) or ""
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", type(value).__name__)
-    return f"{module}.{name}"
+    return f"{_module_of(value)}.{name}"
 
 
 @functools.lru_cache(maxsize=4096)

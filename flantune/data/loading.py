@@ -7,21 +7,42 @@ from collections.abc import Iterator, Sequence
 import dataclasses
 import os
 import pathlib
+from typing import TYPE_CHECKING
 
+from absl import logging
 from etils import epath
-import grain
 
 from flantune.configs import DataConfig
-from flantune.data import catalog as catalog_lib, names as names_lib, pipeline, store as store_lib
-from flantune.data import schedule as schedule_lib, tokenize, vocabulary as vocabulary_lib
+from flantune.data import (
+    catalog as catalog_lib,
+    names as names_lib,
+    schedule as schedule_lib,
+    store as store_lib,
+    tokenize,
+    vocabulary as vocabulary_lib,
+)
+from flantune.prompting import choice
+
+if TYPE_CHECKING:
+    import grain
+
+    from flantune.data import pipeline
 
 _PREFETCH_BATCHES = 4
-_VOCABULARY_EXAMPLES = 20_000  # rendered examples that a vocabulary trained on the spot sees
+# What a vocabulary trained on the spot sees, at most; more changes few pieces and takes minutes.
+_VOCABULARY_EXAMPLES = 20_000
+_VOCABULARY_CHARACTERS = 4_000_000
+_VOCABULARY_SEED = 0  # not the run's: runs of different seeds share ids
 
 
 def data_dir(config: DataConfig) -> pathlib.Path:
     """Root of source files."""
     given = config.data_dir or os.environ.get("FLANTUNE_DATA_DIR") or "."
+    if "://" in given:
+        raise ValueError(
+            f"DataConfig.data_dir must be a local folder, not {given}: sources are read once, by flantune prepare; "
+            "only the prepared store may be in a bucket."
+        )
     return pathlib.Path(given).expanduser()
 
 
@@ -103,8 +124,10 @@ def train_dataset(
     seed: int,
     process_index: int = 0,
     process_count: int = 1,
-) -> pipeline.TrainDataset:
+) -> "pipeline.TrainDataset":
     """This process's batches of a mixture, without end."""
+    from flantune.data import pipeline  # brings Grain, which brings JAX: `prepare` needs neither
+
     lengths = {"inputs_length": config.inputs_length, "targets_length": config.targets_length}
     packer = pipeline.BlockPacker(
         members=bound.members,
@@ -123,8 +146,12 @@ def train_dataset(
     )
 
 
-def prefetched(dataset: pipeline.TrainDataset) -> grain.DatasetIterator[pipeline.Batch]:
+def prefetched(
+    dataset: "pipeline.TrainDataset",
+) -> "grain.DatasetIterator[pipeline.Batch]":
     """Its iterator, filled by a thread; its state is that of the last batch taken, not of the last one made."""
+    import grain
+
     prefetch = grain.experimental.ThreadPrefetchIterDataset(
         dataset, prefetch_buffer_size=_PREFETCH_BATCHES
     )
@@ -142,37 +169,65 @@ def make_schedule(bound: BoundMixture, config: DataConfig, seed: int) -> schedul
     )
 
 
-def rendered_lines(bound: BoundMixture, config: DataConfig, *, seed: int) -> Iterator[str]:
-    """Lines of the mixture's first prompts and targets: what a vocabulary is trained on."""
-    schedule = make_schedule(bound, config, seed)
-    block, seen = 0, 0
-    while seen < _VOCABULARY_EXAMPLES:
+def rendered_lines(bound: BoundMixture, config: DataConfig) -> Iterator[str]:
+    """Different lines of the mixture's first prompts and targets: what a vocabulary is trained on."""
+    schedule = make_schedule(bound, config, _VOCABULARY_SEED)
+    seen: set[str] = set()
+    characters = 0
+    for block in range(_VOCABULARY_EXAMPLES // config.block_size + 1):
         for visit in schedule.block(block):
             fields = bound.readers[visit.task].fetch([visit.row])[0]
             member = bound.members[visit.task]
-            prompt = tokenize.render(member, fields, visit.row, epoch=visit.epoch, seed=seed)
-            for text in (prompt.inputs, prompt.targets):
-                yield from (line for line in text.split("\n") if line)
-            seen += 1
-        block += 1
+            prompt = tokenize.render(
+                member, fields, visit.row, epoch=visit.epoch, seed=_VOCABULARY_SEED
+            )
+            for line in (*prompt.inputs.split("\n"), *prompt.targets.split("\n")):
+                if line and line not in seen:  # a definition counts once, not for each row
+                    seen.add(line)
+                    characters += len(line)
+                    yield line
+        if characters > _VOCABULARY_CHARACTERS:
+            return
+
+
+def trained_vocabulary(
+    store: store_lib.Store, config: DataConfig, bound: BoundMixture, size: int
+) -> bytes:
+    """The SentencePiece model of a mixture, trained once for the prepared rows and then kept in the store."""
+    rows = [
+        (member.name, *reader.manifest.shards)
+        for member, reader in zip(bound.members, bound.readers, strict=True)
+    ]
+    wordings = [template for member in bound.members for template in member.task.templates]
+    key = choice.hash64(size, config.block_size, rows, bound.rates, wordings)
+    path = store.root / "vocabularies" / f"{size}-{key:016x}.model"
+    if not path.exists():
+        logging.info("Training a vocabulary of %d pieces on %s.", size, bound.name)
+        vocabulary_lib.write_model(vocabulary_lib.train(rendered_lines(bound, config), size), path)
+    return path.read_bytes()
 
 
 def load_vocabulary(
-    config: DataConfig, bound: BoundMixture | None, *, path: epath.Path, seed: int
+    config: DataConfig,
+    path: epath.Path,
+    *,
+    store: store_lib.Store | None = None,
+    bound: BoundMixture | None = None,
 ) -> vocabulary_lib.Vocabulary:
-    """The vocabulary of a run, kept as `path` unless it is bytes; trained there where the config says so.
+    """The vocabulary of a run, kept as `path` unless it is bytes.
 
-    A file that is there already is used as it is: a resumed run must not change its ids.
+    A file that is there already is used as it is: a resumed run must not change its ids. Otherwise the config says
+    which one; one to be trained needs the store and the mixture.
     """
-    size = vocabulary_lib.size_to_train(config.vocabulary)
     if path.exists():
         return vocabulary_lib.load(os.fspath(path))
+    size = vocabulary_lib.size_to_train(config.vocabulary)
     if size is not None:
-        if bound is None:
-            raise ValueError(f"The trained vocabulary {path} is missing.")
-        model = vocabulary_lib.train(rendered_lines(bound, config, seed=seed), size)
+        if store is None or bound is None:
+            raise ValueError(f"The run's trained vocabulary {path} is missing.")
+        model = trained_vocabulary(store, config, bound, size)
         vocabulary_lib.write_model(model, path)
-        return vocabulary_lib.load(os.fspath(path))
+        return vocabulary_lib.SentencePieceVocabulary(model, os.fspath(path))
     vocabulary = vocabulary_lib.load(config.vocabulary)
     if isinstance(vocabulary, vocabulary_lib.SentencePieceVocabulary):
         vocabulary_lib.write_model(vocabulary.model, path)

@@ -91,12 +91,8 @@ def prepare(
         max_malformed_fraction: a split with a larger part of malformed rows fails.
 
     Raises:
-        ValueError: the store is not on a local disk.
+        ValueError: something is to be prepared and the store is not on a local disk.
     """
-    if "://" in os.fspath(store.root):
-        raise ValueError(
-            f"Prepare into a local folder, then copy it: the store {os.fspath(store.root)} is in a bucket."
-        )
     started = time.monotonic()
     wanted = list(dict.fromkeys((id(task), split) for task, splits in tasks for split in splits))
     by_id = {id(task): task for task, _ in tasks}
@@ -121,6 +117,12 @@ def prepare(
             finish(key, outcome)
         else:
             jobs[key] = outcome
+    if jobs and "://" in os.fspath(store.root):
+        first = next(iter(jobs.values()))
+        raise ValueError(
+            f"The store {os.fspath(store.root)} lacks {first.task!r}, split {first.split!r}, and a bucket cannot be "
+            "prepared into: prepare into a local folder and copy it there."
+        )
     for position, result in _prepared(list(jobs.values()), num_processes):
         finish(list(jobs)[position], result)
     return PrepareReport(
@@ -145,7 +147,7 @@ def _check(task: task_lib.InstructionTask, split: str, options: _Options) -> Spl
             return job
         fields_lib.check_needed(task.name, job.needed_fields, manifest.schema)
         return split_job.succeeded(_with_facts(job, manifest, options.store), "fresh")
-    except (KeyError, ValueError, TypeError, OSError) as error:
+    except Exception as error:  # one broken source never blocks the others
         return split_job.failed(task.name, split, error)
 
 
@@ -215,6 +217,9 @@ def _prepared(
     here = [position for position in range(len(jobs)) if position not in pickled]
     for position, result in _in_workers(pickled, num_processes):
         if result is None:
+            logging.warning(
+                "%s is prepared in this process: no worker can import it", jobs[position].task
+            )
             here.append(position)
         elif isinstance(result, workers.Crash):
             job = jobs[position]

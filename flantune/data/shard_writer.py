@@ -57,12 +57,16 @@ class ShardWriter:
         while self._write_shard(records):
             pass
         self._check_malformed()
-        if job.source.fingerprint(job.split, job.data_dir) != job.source_fingerprint:
+        content_sha256 = job.content_sha256()
+        if (
+            content_sha256 is not None
+            and job.source.fingerprint(job.split, job.data_dir) != job.source_fingerprint
+        ):
             raise ValueError(
                 f"The source of {job.task!r}, split {job.split!r}, changed while it was read; run flantune prepare "
                 "again."
             )
-        manifest = self._manifest()
+        manifest = self._manifest(content_sha256)
         for number, (old, new) in enumerate(zip(self._shards, manifest.shards, strict=True)):
             assert old.file == _shard_name(number)
             (self._partial / old.file).rename(self._partial / new.file)
@@ -192,14 +196,14 @@ class ShardWriter:
                 f"malformed, more than {allowed:.3g} of them. The first ones: {'; '.join(self._problems[:3])}."
             )
 
-    def _manifest(self) -> Manifest:
+    def _manifest(self, content_sha256: str | None) -> Manifest:
         job = self._job
         return Manifest(
             task=job.task,
             split=job.split,
             source=json.loads(json.dumps(job.source.describe())),
             source_fingerprint=job.source_fingerprint,
-            content_sha256=job.content_sha256(),
+            content_sha256=content_sha256,
             to_fields_fingerprint=job.to_fields_fingerprint,
             schema=self._checker.schema,
             rows=sum(shard.rows for shard in self._shards),

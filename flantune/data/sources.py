@@ -13,6 +13,7 @@ import dataclasses
 import fnmatch
 import os
 import pathlib
+import re
 
 from etils import epath
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from flantune.data import files, fingerprint as fingerprint_lib, formats, task as task_lib
 
 Rows = Sequence[task_lib.Row] | Callable[[], Iterable[task_lib.Row]]
+_VERSION = re.compile(r"\d+\.\d+\.\d+\Z")  # TFDS keeps unfinished ones beside, with longer names
 _TFDS_DIR = "TFDS_DATA_DIR"  # the variable that TFDS itself reads
 
 
@@ -86,14 +88,8 @@ class Csv(files.FileSource):
         **splits: files.Files,
     ) -> None:
         files.check_columns(type(self).__name__, columns, header)
-        files.set_fields(
-            self,
-            splits,
-            columns=tuple(columns),
-            header=header,
-            delimiter=delimiter,
-            encoding=encoding,
-        )
+        options = {"header": header, "delimiter": delimiter, "encoding": encoding}
+        files.set_fields(self, splits, columns=tuple(columns), **options)
 
     def _parse(self, path: epath.Path) -> Iterator[formats.Record]:
         return formats.read_csv(
@@ -143,21 +139,17 @@ class Xml(files.FileSource):
 
 @dataclasses.dataclass(frozen=True, init=False)
 class NaturalInstructions(files.FileSource):
-    """The instances of one Natural Instructions task file: {"id", "input", "output": list of texts}.
+    """The instances of one task file: `NaturalInstructions("ni/task1.json", train="[100:]", test="[:100]")`.
 
-    Splits are slices of it: `NaturalInstructions("ni/task1.json", train="[100:]", test="[:100]")`. Without any, all of
-    it is "train".
+    A row is {"id", "input", "output": list of texts}. Without slices, all of the file is "train".
     """
 
     def __init__(self, path: str, **splits: str) -> None:
         for split, piece in splits.items():
             if not piece.startswith("["):
-                raise ValueError(
-                    f"NaturalInstructions: split {split!r} must be like '[100:]', not {piece!r}."
-                )
-        files.set_fields(
-            self, {split: path + piece for split, piece in (splits or {"train": ""}).items()}
-        )
+                raise ValueError(f"{path}: split {split!r} must be like '[100:]', not {piece!r}.")
+        pieces = splits or {"train": ""}
+        files.set_fields(self, {split: path + piece for split, piece in pieces.items()})
 
     def _parse(self, path: epath.Path) -> Iterator[formats.Record]:
         return formats.read_natural_instructions(path)
@@ -203,11 +195,13 @@ class Tfds:
 
     def fingerprint(self, split: str, data_dir: pathlib.Path) -> str | None:
         """Of the names, sizes and change times of the dataset's files."""
-        return files.stat_fingerprint(self._described(split), self._paths(data_dir))
+        paths = self._paths(data_dir)
+        return files.stat_fingerprint(self._described(split), paths) if paths else None
 
     def content_sha256(self, split: str, data_dir: pathlib.Path) -> str | None:
         """Of the content of the dataset's files."""
-        return files.content_sha256(self._described(split), self._paths(data_dir))
+        paths = self._paths(data_dir)
+        return files.content_sha256(self._described(split), paths) if paths else None
 
     def describe(self) -> dict[str, object]:
         return {"kind": "tfds", "name": self.name, "splits": dict(self.tfds_splits)}
@@ -218,24 +212,20 @@ class Tfds:
 
     def _paths(self, data_dir: pathlib.Path) -> list[epath.Path]:
         directory = self._directory(data_dir)
-        # A name that is absent stands for a dataset that is.
-        return (
-            [epath.Path(data_dir) / self.name] if directory is None else sorted(directory.iterdir())
-        )
+        return [] if directory is None else sorted(directory.iterdir())
 
     def _directory(self, data_dir: pathlib.Path) -> epath.Path | None:
         """The folder of the dataset's newest version that fits the name."""
-        name, _, version = self.name.partition(":")
+        name, _, wanted = self.name.partition(":")
         for root in (data_dir, os.environ.get(_TFDS_DIR)):
             folder = epath.Path(root or "") / name
             if root and folder.exists():
-                found = [
-                    path
-                    for path in folder.iterdir()
-                    if fnmatch.fnmatchcase(path.name, version or "*.*.*")
-                ]
+                versions = [path.name for path in folder.iterdir() if _VERSION.match(path.name)]
+                found = fnmatch.filter(versions, wanted or "*")  # TFDS allows "1.*.*"
                 if found:
-                    return max(found, key=lambda path: [int(n) for n in path.name.split(".")])
+                    return folder / max(
+                        found, key=lambda version: [int(n) for n in version.split(".")]
+                    )
         return None
 
 
@@ -302,9 +292,8 @@ def _python_value(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_python_value(item) for item in value]
     if isinstance(value, bytes):
-        return value.decode(
-            "utf-8", "surrogateescape"
-        )  # `prepare` counts what is not UTF-8 as malformed
+        # A row that is not UTF-8 gets characters that `prepare` counts as malformed.
+        return value.decode("utf-8", "surrogateescape")
     if isinstance(value, np.ndarray | np.generic):
         return _python_value(value.tolist())
     to_list = getattr(value, "to_list", None)  # tf.RaggedTensor, named without importing TensorFlow

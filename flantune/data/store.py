@@ -24,7 +24,12 @@ from absl import logging
 from array_record.python import array_record_module
 from etils import epath
 
-from flantune.data import files, manifest as manifest_lib, task as task_lib
+from flantune.data import (
+    files,
+    fingerprint as fingerprint_lib,
+    manifest as manifest_lib,
+    task as task_lib,
+)
 from flantune.data.manifest import Manifest, Shard
 
 INDEX = "index.json"
@@ -33,7 +38,9 @@ _NAME = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*\Z")
 _READER_OPTIONS = "readahead_buffer_size:0"
 _READER_BUFFER_BYTES = 32_768
 _INDEX_THREADS = 8
-_MAX_OPEN_READERS = 4096  # 3 KB of memory each; reopening one costs more than reading a row (0.1 ms)
+_MAX_OPEN_READERS = (
+    4096  # 3 KB of memory each; reopening one costs more than reading a row (0.1 ms)
+)
 
 
 class Store:
@@ -211,32 +218,33 @@ def _fresh_index(
     family: task_lib.TaskFamily, found: Mapping[str, pathlib.Path], index: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     """The index of the files that are there, and the problems of those that cannot be read."""
-    stats = {name: files.size_and_time(epath.Path(file)) for name, file in found.items()}
-    stale = [
-        name
-        for name, (size, time_ns) in stats.items()
-        if (entry := index.get(name)) is None
-        or (entry["size"], entry["mtime_ns"]) != (size, time_ns)
-    ]
-    metadata = {name: index[name]["metadata"] for name in found if name in index}
+    reader = fingerprint_lib.function_fingerprint(family.read_metadata)
+    entries = {}
+    for name, file in found.items():
+        size, time_ns = files.size_and_time(epath.Path(file))
+        entries[name] = {
+            "file": os.fspath(file),
+            "size": size,
+            "mtime_ns": time_ns,
+            "read_metadata": reader,  # the metadata is what this function made of the file
+        }
+    metadata = {
+        name: entry["metadata"]
+        for name, entry in index.items()
+        if entries.get(name) == {key: entry[key] for key in entry if key != "metadata"}
+    }
     errors = []
     with concurrent.futures.ThreadPoolExecutor(_INDEX_THREADS) as pool:
+        stale = [name for name in found if name not in metadata]
         reads = {name: pool.submit(family.read_metadata, found[name]) for name in stale}
         for name, read in reads.items():
             try:
                 # As the index gives it back: a tuple would be a list the next time.
                 metadata[name] = json.loads(json.dumps(read.result()))
             except Exception as error:  # the file may be anything; it is named and the others go on
-                metadata.pop(name, None)
                 errors.append(f"Family {family.name!r}: {found[name]} cannot be read: {error!r}.")
     return {
-        name: {
-            "file": os.fspath(found[name]),
-            "size": stats[name][0],
-            "mtime_ns": stats[name][1],
-            "metadata": metadata[name],
-        }
-        for name in sorted(metadata)
+        name: {**entries[name], "metadata": metadata[name]} for name in sorted(metadata)
     }, errors
 
 

@@ -132,7 +132,7 @@ def write_model(model: bytes, file: epath.PathLike) -> None:
     """Keeps a SentencePiece model, whole or not at all."""
     path = epath.Path(file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f"{path.name}.partial"
+    partial = path.parent / f"{path.name}.{os.getpid()}.partial"
     partial.write_bytes(model)
     partial.replace(path)
 

@@ -181,5 +181,13 @@ class EvaluationReport:
         }
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Results:
+    """An evaluation and what to compare it with, by baseline name."""
+
+    tuned: EvaluationReport
+    baselines: Mapping[str, EvaluationReport]
+
+
 def _estimates_json(estimates: Mapping[str, Estimate]) -> dict[str, object]:
     return {name: dataclasses.asdict(estimate) for name, estimate in estimates.items()}

@@ -170,9 +170,7 @@ class Checkpoints:
         restored = ocp.load_checkpointables(path, {_STATE: tree, _DATA: data})
         return state_lib.TrainState(**restored[_STATE]), data.merged(path)
 
-    def restore_params(
-        self, abstract_params: PyTree, step: int | None = None
-    ) -> state_lib.Params:
+    def restore_params(self, abstract_params: PyTree, step: int | None = None) -> state_lib.Params:
         """Parameters alone of a step (the last by default), placed and cast as `abstract_params` says.
 
         Raises:

@@ -9,8 +9,8 @@ import dataclasses
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 import optax
 

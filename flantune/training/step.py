@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping
 
 from flax import linen as nn
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 import optax
 
 from flantune.configs import OptimizerConfig
-from flantune.training import loss, optimizers, sharding
-from flantune.training import state as state_lib
+from flantune.training import loss, optimizers, sharding, state as state_lib
 
 Batch = Mapping[str, Shaped[Array, "batch ..."]]
 Metrics = dict[str, Float[Array, ""]]
@@ -85,6 +84,9 @@ def make_train_step(
     def train_step(
         state: state_lib.TrainState, batch: Batch
     ) -> tuple[state_lib.TrainState, Metrics]:
+        if jax.sharding.get_abstract_mesh().empty:
+            # Otherwise the model's constraints on activations would silently do nothing.
+            raise RuntimeError("Call train_step under `with jax.set_mesh(mesh):`.")
         rng = dropout_key(seed, state.step)
         with nn.logical_axis_rules(sharding.activation_rules(rules)):
             sums_gradient, sums = gradient_sums(model, state.params, batch, rng, optimizer_config)

@@ -24,11 +24,13 @@ import numpy as np
 import optax
 
 from flantune.configs import CheckpointConfig, OptimizerConfig
-from flantune.training import checkpoints as checkpoints_lib
-from flantune.training import metrics as metrics_lib
-from flantune.training import sharding
-from flantune.training import state as state_lib
-from flantune.training import step as step_lib
+from flantune.training import (
+    checkpoints as checkpoints_lib,
+    metrics as metrics_lib,
+    sharding,
+    state as state_lib,
+    step as step_lib,
+)
 
 
 @runtime_checkable
@@ -125,12 +127,9 @@ def train(
                     break
             checkpoints.wait()
         if interrupted.is_set():
-            logging.warning(
-                "Stopped by Ctrl-C after step %d of %d; saved in %s. The same command continues from there.",
-                step,
-                num_steps,
-                checkpoints.path(step),
-            )
+            saved = checkpoints.path(step)
+            logging.warning("Stopped by Ctrl-C after step %d of %d.", step, num_steps)
+            logging.warning("Saved in %s: the same command continues from there.", saved)
             raise KeyboardInterrupt
     return state
 

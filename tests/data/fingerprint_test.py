@@ -153,10 +153,20 @@ def test_a_change_of_something_used_is_seen(load, name, old, new, in_helpers):
 @pytest.mark.parametrize(
     ("name", "old", "new", "in_helpers"),
     [
-        ("to_fields", "def unrelated(text):\n    return text", "def unrelated(x):\n    return x", False),
+        (
+            "to_fields",
+            "def unrelated(text):\n    return text",
+            "def unrelated(x):\n    return x",
+            False,
+        ),
         ("to_fields", "UNUSED = 1", "UNUSED = 2", False),
         ("with_module", "text.lower()", "text.title()", True),
-        ("to_fields", "return text.strip()\n\n\n", "return text.strip()\n\n\n\n\n# a comment\n\n", False),
+        (
+            "to_fields",
+            "return text.strip()\n\n\n",
+            "return text.strip()\n\n\n\n\n# a comment\n\n",
+            False,
+        ),
     ],
 )
 def test_a_change_of_something_unused_is_not_seen(load, name, old, new, in_helpers):

@@ -65,7 +65,10 @@ def test_csv_goes_on_after_a_line_that_is_not_utf8(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"a,1\n\xff,2\nb,3\n")
     source = sources.Csv(train="a.csv", columns=("q", "a"))
     assert problems(source, tmp_path)[0][0] == "./a.csv:2"
-    assert [record.row["q"] for record in source.records("train", tmp_path) if record.row] == ["a", "b"]
+    assert [record.row["q"] for record in source.records("train", tmp_path) if record.row] == [
+        "a",
+        "b",
+    ]
 
 
 def test_csv_whose_quote_never_closes_is_an_error_and_not_one_long_row(tmp_path):
@@ -90,7 +93,7 @@ def test_json_list_and_list_under_a_key(tmp_path):
     (tmp_path / "b.json").write_text('{"examples": [{"x": 2}]}')
     assert read(sources.Json(train="a.json"), tmp_path) == [{"x": 1}]
     assert read(sources.Json(train="b.json", items="examples"), tmp_path) == [{"x": 2}]
-    with pytest.raises(ValueError, match="under the key 'example'.*'examples'"):
+    with pytest.raises(ValueError, match=r"under the key 'example'.*'examples'"):
         read(sources.Json(train="b.json", items="example"), tmp_path)
     (tmp_path / "c.json").write_text('[\n{"x": 1},\n}')
     with pytest.raises(ValueError, match=r"c.json:3 is not JSON"):
@@ -126,14 +129,20 @@ def test_a_missing_file_names_the_directory_the_flag_and_the_closest_file(tmp_pa
     source = sources.Tsv(train="cot/gsmk8.tsv[:5]", columns=("q",))
     with pytest.raises(FileNotFoundError) as error:
         read(source, tmp_path)
-    for part in ("'cot/gsmk8.tsv'", str(tmp_path), "--data_dir", "FLANTUNE_DATA_DIR", "'gsm8k.tsv'"):
+    for part in (
+        "'cot/gsmk8.tsv'",
+        str(tmp_path),
+        "--data_dir",
+        "FLANTUNE_DATA_DIR",
+        "'gsm8k.tsv'",
+    ):
         assert part in str(error.value)
     assert source.fingerprint("train", tmp_path) is None
     assert source.content_sha256("train", tmp_path) is None
 
 
 def test_a_missing_split_names_the_splits(tmp_path):
-    with pytest.raises(KeyError, match="no split 'test'.*'train', 'validation'"):
+    with pytest.raises(KeyError, match=r"no split 'test'.*'train', 'validation'"):
         read(sources.Lines(train="a", validation="b"), tmp_path, "test")
 
 
@@ -159,7 +168,9 @@ def test_the_fingerprint_follows_files_slices_and_parsing(tmp_path):
     before = source.fingerprint("train", tmp_path)
     content = source.content_sha256("train", tmp_path)
     other = sources.Tsv(train="a.tsv", test="a.tsv[:6]", columns=("x", "y"))
-    assert other.fingerprint("train", tmp_path) == before  # another split's slice is none of its business
+    assert (
+        other.fingerprint("train", tmp_path) == before
+    )  # another split's slice is none of its business
     assert other.fingerprint("test", tmp_path) != source.fingerprint("test", tmp_path)
     renamed = sources.Tsv(train="a.tsv", columns=("x", "z"))
     assert renamed.content_sha256("train", tmp_path) != content
@@ -200,7 +211,7 @@ def test_importing_sources_imports_no_tensorflow():
 
 def test_a_tfds_dataset_that_is_absent_tells_how_to_build_it(tmp_path):
     source = sources.Tfds("bool_q:1.0.0", train="train")
-    with pytest.raises(FileNotFoundError, match="tfds build bool_q:1.0.0 --data_dir="):
+    with pytest.raises(FileNotFoundError, match=r"tfds build bool_q:1\.0\.0 --data_dir="):
         read(source, tmp_path)
     assert source.fingerprint("train", tmp_path) is None
 

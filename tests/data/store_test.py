@@ -53,7 +53,8 @@ _VALUES = st.one_of(
 @settings(deadline=None, max_examples=30)
 @given(
     rows=st.lists(
-        st.fixed_dictionaries({"x": _VALUES, "answer": st.text("aé\n\x00", max_size=9)}), max_size=12
+        st.fixed_dictionaries({"x": _VALUES, "answer": st.text("aé\n\x00", max_size=9)}),
+        max_size=12,
     ),
     rows_per_shard=st.integers(1, 5),
     order=st.randoms(use_true_random=False),
@@ -173,30 +174,22 @@ print(s.reader(s.manifest("family:set", "train"))[0])
     assert run.stdout == "{'x': 'a', 'answer': 'b'}\n", run.stderr
 
 
-class FolderFamily:
-    """Counts how often a file of the family is read."""
+def read_metadata(path):
+    with (path.parent / "log").open("a") as log:
+        log.write(path.stem)
+    return json.loads(path.read_text())
 
-    def __init__(self):
-        self.read = []
 
-    def files(self, data_dir):
-        return {path.stem: path for path in sorted((data_dir / "sets").glob("*.json"))}
+def read_more_metadata(path):
+    return {**json.loads(path.read_text()), "more": "x"}
 
-    def read_metadata(self, path):
-        self.read.append(path.stem)
-        return json.loads(path.read_text())
 
-    def make_task(self, name, metadata):
-        return task([], f"folder:{name}", constants=dict(metadata))
-
-    @property
-    def family(self):
-        return TaskFamily(
-            name="folder",
-            files=self.files,
-            read_metadata=self.read_metadata,
-            make_task=self.make_task,
-        )
+FOLDER = TaskFamily(
+    name="folder",
+    files=lambda data_dir: {p.stem: p for p in sorted((data_dir / "sets").glob("*.json"))},
+    read_metadata=read_metadata,
+    make_task=lambda name, metadata: task([], f"folder:{name}", constants=dict(metadata)),
+)
 
 
 @pytest.fixture
@@ -208,31 +201,38 @@ def folder(tmp_path):
 
 
 def test_a_family_reads_only_what_changed(tmp_path, folder):
-    store, family = store_lib.Store(tmp_path / "store"), FolderFamily()
+    store, log = store_lib.Store(tmp_path / "store"), folder / "sets" / "log"
 
     def names():
-        family.read.clear()
-        tasks = store_lib.family_tasks(family.family, store, folder)
+        log.write_text("")
+        tasks = store_lib.family_tasks(FOLDER, store, folder)
         return {t.name: t.constants["definition"] for t in tasks}
 
     assert names() == {"folder:a": "a", "folder:b": "b", "folder:c": "c"}
-    assert family.read == ["a", "b", "c"]
+    assert sorted(log.read_text()) == ["a", "b", "c"]
     assert names()
-    assert family.read == []
+    assert log.read_text() == ""
     (folder / "sets" / "b.json").write_text('{"definition": "longer"}')
     (folder / "sets" / "c.json").unlink()
     (folder / "sets" / "d.json").write_text('{"definition": "d"}')
     assert names() == {"folder:a": "a", "folder:b": "longer", "folder:d": "d"}
-    assert sorted(family.read) == ["b", "d"]
+    assert sorted(log.read_text()) == ["b", "d"]
+
+
+def test_a_family_reads_all_again_with_another_function(tmp_path, folder):
+    store = store_lib.Store(tmp_path / "store")
+    store_lib.family_tasks(FOLDER, store, folder)
+    changed = dataclasses.replace(FOLDER, read_metadata=read_more_metadata)
+    tasks = store_lib.family_tasks(changed, store, folder)
+    assert [t.constants["more"] for t in tasks] == ["x"] * 3
 
 
 def test_a_family_without_its_folder_is_remembered(tmp_path, folder):
-    store, family = store_lib.Store(tmp_path / "store"), FolderFamily().family
+    store, family = store_lib.Store(tmp_path / "store"), FOLDER
     here = store_lib.family_tasks(family, store, folder)
     elsewhere = store_lib.family_tasks(family, store, tmp_path / "nothing")
-    assert [dataclasses.replace(t, source=None) for t in elsewhere] == [
-        dataclasses.replace(t, source=None) for t in here
-    ]
+    assert [(t.name, t.constants) for t in elsewhere] == [(t.name, t.constants) for t in here]
+    assert len(here) == 3
     empty = store_lib.Store(tmp_path / "another_store")
     assert store_lib.family_tasks(family, empty, tmp_path / "nothing") == ()
 
@@ -241,7 +241,7 @@ def test_a_broken_file_of_a_family_is_named_and_the_others_stay(tmp_path, folder
     (folder / "sets" / "b.json").write_text("{")
     problems: list[str] = []
     store = store_lib.Store(tmp_path / "store")
-    tasks = store_lib.family_tasks(FolderFamily().family, store, folder, problems)
+    tasks = store_lib.family_tasks(FOLDER, store, folder, problems)
     assert [t.name for t in tasks] == ["folder:a", "folder:c"]
     assert len(problems) == 1
     assert os.path.join("sets", "b.json") in problems[0]

@@ -192,7 +192,7 @@ def test_scan_changes_neither_initial_values_nor_logits():
 
 
 def test_scan_keeps_dropout_masks():
-    rng = jax.random.key(7)
+    rng = jax.random.key(7, impl="rbg")  # compiles faster than the default
     stacked = _apply(scan_layers=True)(_params(scan_layers=True), BATCH, dropout_rng=rng)
     separate = _apply()(_params(), BATCH, dropout_rng=rng)
     assert_allclose(stacked, separate, rtol=1e-5, atol=1e-5)
@@ -235,7 +235,8 @@ def test_logits_do_not_depend_on_later_targets():
 def test_dropout_only_with_a_key():
     plain = _apply()(_params(), BATCH)
     first, again, second = (
-        _apply()(_params(), BATCH, dropout_rng=jax.random.key(seed)) for seed in (1, 1, 2)
+        _apply()(_params(), BATCH, dropout_rng=jax.random.key(seed, impl="rbg"))
+        for seed in (1, 1, 2)
     )
     assert_array_equal(first, again)
     assert jnp.abs(first - plain).max() > 0.1

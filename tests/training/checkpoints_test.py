@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from flantune.configs import CheckpointConfig
-from flantune.training import checkpoints
-from flantune.training import state as state_lib
+from flantune.training import checkpoints, state as state_lib
 
 from . import linear_model
 
@@ -19,7 +18,7 @@ def _state(**model):
     """A state, not to be donated or changed, and its abstract twin."""
     parts = linear_model.parts(**model)
     arguments = [parts[name] for name in ("model", "optimizer", "mesh", "rules")]
-    return state_lib.init_state(*arguments, 0), state_lib.abstract_state(*arguments)
+    return state_lib.init_state(*arguments, 3), state_lib.abstract_state(*arguments)
 
 
 def _at_step(state, step):

@@ -9,12 +9,9 @@ import jax
 import numpy as np
 
 from flantune.configs import CheckpointConfig, MeshConfig
-from flantune.training import checkpoints, sharding
-from flantune.training import state as state_lib
-from flantune.training import step as step_lib
+from flantune.training import checkpoints, sharding, state as state_lib, step as step_lib
 
 from . import linear_model
-
 
 
 def _message(function, *arguments):

@@ -62,6 +62,13 @@ class LinearModel:
         return hidden @ params["decoder"]["logits_dense"]["kernel"]
 
 
+def numpy_params(dtype=np.float32, **model):
+    """Parameters drawn without JAX, which would compile for it."""
+    rng = np.random.default_rng(9)
+    shapes = jax.eval_shape(LinearModel(**model).init, jax.random.key(0))
+    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(dtype), shapes)
+
+
 class CountingBatches:
     """Batch k is a pure function of k; the state is k, under "lanes" as the data pipeline has it."""
 

@@ -134,7 +134,9 @@ def test_gradients_are_clipped_to_the_global_norm():
     axes = {"a": ("embed",), "b": ("embed",)}
     params = {"a": jnp.zeros(1), "b": jnp.zeros(1)}
     optimizer = optimizers.make_optimizer(config, 10, axes)
-    _, state = optimizer.update({"a": jnp.array([3.0]), "b": jnp.array([4.0])}, optimizer.init(params), params)
+    _, state = optimizer.update(
+        {"a": jnp.array([3.0]), "b": jnp.array([4.0])}, optimizer.init(params), params
+    )
     moments = optax.tree.get(state, "mu")
     np.testing.assert_allclose([moments["a"][0], moments["b"][0]], [0.6, 0.8], rtol=1e-6)
 

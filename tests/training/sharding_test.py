@@ -80,9 +80,9 @@ def test_user_rules_come_first_and_wrong_names_get_the_closest():
     rules = sharding.axis_rules(MeshConfig(axis_rules=(("embed", None),)))
     assert rules[0] == ("embed", None)
     assert rules[1:] == sharding.DEFAULT_RULES
-    with pytest.raises(KeyError, match="logical axis 'vocabs'.*Did you mean 'vocab'"):
+    with pytest.raises(KeyError, match=r"logical axis 'vocabs'.*Did you mean 'vocab'"):
         sharding.axis_rules(MeshConfig(axis_rules=(("vocabs", None),)))
-    with pytest.raises(KeyError, match="mesh axis 'tensors'.*Did you mean 'tensor'"):
+    with pytest.raises(KeyError, match=r"mesh axis 'tensors'.*Did you mean 'tensor'"):
         sharding.axis_rules(MeshConfig(axis_rules=(("vocab", "tensors"),)))
 
 
@@ -101,7 +101,17 @@ def test_parameter_table_lists_bytes_and_totals():
     assert [(row.name, row.bytes_per_device) for row in rows] == [("a/kernel", 24), ("b", 16)]
     assert rows[0].spec == PartitionSpec(None, None)
     text = sharding.format_parameter_table(rows)
-    assert text.splitlines()[1].split() == ["a/kernel", "2", "x", "3", "embed,", "mlp", "-,", "-", "24"]
+    assert text.splitlines()[1].split() == [
+        "a/kernel",
+        "2",
+        "x",
+        "3",
+        "embed,",
+        "mlp",
+        "-,",
+        "-",
+        "24",
+    ]
     assert text.splitlines()[-1].split() == ["total", "of", "2", "10", "40"]
     assert model.logical_axes().keys() == {"token_embedder", "decoder"}
 

@@ -4,9 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from flantune.training import sharding
-from flantune.training import state as state_lib
-from flantune.training import step as step_lib
+from flantune.training import sharding, state as state_lib, step as step_lib
 
 from . import linear_model
 
@@ -15,12 +13,12 @@ def _copied(tree):
     return jax.tree.map(np.array, tree)
 
 
-def _one_step(batch, *, seed=0, **overrides):
+def _one_step(batch, **overrides):
     """State before, state after and metrics of one step, all on the host."""
     parts = linear_model.parts(num_steps=10, **overrides)
-    state = state_lib.init_state(*(parts[n] for n in ("model", "optimizer", "mesh", "rules")), 0)
+    state = state_lib.init_state(*(parts[n] for n in ("model", "optimizer", "mesh", "rules")), 3)
     before = _copied(state)
-    train_step = step_lib.make_train_step(**parts, num_steps=10, seed=seed)
+    train_step = step_lib.make_train_step(**parts, num_steps=10, seed=3)
     with jax.set_mesh(parts["mesh"]):
         after, metrics = train_step(state, sharding.shard_batch(batch, parts["mesh"]))
     return before, _copied(after), _copied(metrics)
@@ -63,9 +61,7 @@ def test_loss_and_accuracy_are_means_over_real_target_tokens(step, batch):
 
 
 def test_rows_of_padding_change_nothing_but_the_shape(step, batch):
-    padded = {
-        name: np.concatenate([array, np.zeros_like(array)]) for name, array in batch.items()
-    }
+    padded = {name: np.concatenate([array, np.zeros_like(array)]) for name, array in batch.items()}
     _, after, metrics = _one_step(padded, dropout_rate=0.0)
     np.testing.assert_allclose(metrics["loss"], step[2]["loss"], rtol=1e-6)
     np.testing.assert_allclose(metrics["grad_norm"], step[2]["grad_norm"], rtol=1e-5)
@@ -86,15 +82,23 @@ def test_batch_without_a_single_target_gives_zero_loss_and_no_nan(batch):
 
 def test_the_given_state_is_donated(batch):
     parts = linear_model.parts(num_steps=10, dropout_rate=0.0)
-    state = state_lib.init_state(*(parts[n] for n in ("model", "optimizer", "mesh", "rules")), 0)
-    train_step = step_lib.make_train_step(**parts, num_steps=10, seed=0)
+    state = state_lib.init_state(*(parts[n] for n in ("model", "optimizer", "mesh", "rules")), 3)
+    train_step = step_lib.make_train_step(**parts, num_steps=10, seed=3)
     with jax.set_mesh(parts["mesh"]):
         train_step(state, sharding.shard_batch(batch, parts["mesh"]))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
 
 
+def test_step_without_a_mesh_in_context_is_refused(batch):
+    parts = linear_model.parts(dropout_rate=0.0)
+    state = state_lib.abstract_state(*(parts[n] for n in ("model", "optimizer", "mesh", "rules")))
+    train_step = step_lib.make_train_step(**parts, num_steps=10, seed=3)
+    with pytest.raises(RuntimeError, match=r"jax\.set_mesh"):
+        train_step.lower(state, batch)
+
+
 def test_dropout_follows_seed_and_step(batch, step):
-    losses = [_one_step(batch, seed=0)[2]["loss"] for _ in range(2)]
+    losses = [_one_step(batch)[2]["loss"] for _ in range(2)]
     assert losses[0] == losses[1] != step[2]["loss"]  # `step` has no dropout
     keys = {
         tuple(jax.random.key_data(step_lib.dropout_key(seed, step)).tolist())

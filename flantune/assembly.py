@@ -1,0 +1,128 @@
+"""Objects that several jobs build from their configs: network, evaluator, restored parameters. Used by `experiments.py`."""
+
+from collections.abc import Mapping
+
+from etils import epath
+import jax
+from jaxtyping import PyTree
+
+from flantune import run_folder
+from flantune.configs import DataConfig, EvalConfig, MeshConfig, ModelConfig
+from flantune.data import (
+    catalog as catalog_lib,
+    loading,
+    store as store_lib,
+    tokenize,
+    vocabulary as vocabulary_lib,
+)
+from flantune.evaluation import evaluator as evaluator_lib, report, suites
+from flantune.evaluation.results import EvaluationReport, Results
+from flantune.inference import predictor as predictor_lib
+from flantune.models import t5
+from flantune.training import checkpoints, metrics, sharding, state, trainer
+
+
+def make_network(model: ModelConfig, vocabulary: vocabulary_lib.Vocabulary) -> t5.EncoderDecoder:
+    if model.vocab_size < vocabulary.size:
+        raise ValueError(
+            f"ModelConfig.vocab_size ({model.vocab_size}) must be at least the vocabulary's size ({vocabulary.size})."
+        )
+    return t5.EncoderDecoder(model)
+
+
+def make_evaluator(
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+    data: DataConfig,
+    evaluation: EvalConfig,
+    network: t5.EncoderDecoder,
+    vocabulary: vocabulary_lib.Vocabulary,
+    mesh: jax.sharding.Mesh,
+) -> evaluator_lib.Evaluator[PyTree]:
+    tokenizer = tokenize.Tokenizer(
+        vocabulary,
+        inputs_length=data.inputs_length,
+        targets_length=data.targets_length,
+        seed=evaluation.seed,
+    )
+    predictor = predictor_lib.Predictor(
+        model=network,
+        vocabulary=vocabulary,
+        batch_size=evaluation.batch_size,
+        inputs_length=data.inputs_length,
+        max_decode_length=evaluation.max_decode_length,
+        mesh=mesh,
+    )
+    return evaluator_lib.Evaluator(
+        suites=suites.build(
+            evaluation.suites, catalog, store, tokenizer, default_mixture=data.mixture
+        ),
+        predict=predictor.predict,
+        metric=evaluation.metric,
+        seed=evaluation.seed,
+    )
+
+
+def callbacks(
+    folder: epath.Path,
+    evaluator: evaluator_lib.Evaluator[PyTree] | None,
+    evaluation: EvalConfig | None,
+    num_steps: int,
+) -> list[trainer.Callback]:
+    if evaluator is None or evaluation is None or not evaluation.every_steps:
+        return []
+
+    def on_step(step: int, current: state.TrainState, _: object) -> Mapping[str, float] | None:
+        if step == num_steps:
+            return None  # evaluated after the loop
+        found = evaluator.evaluate(current.params, step)
+        if jax.process_index() == 0:
+            report.write_evaluation(folder, found)
+        return found.scalars()
+
+    return [trainer.Callback(every_steps=evaluation.every_steps, on_step=on_step)]
+
+
+def with_baselines(
+    evaluator: evaluator_lib.Evaluator[PyTree], tuned: EvaluationReport, untuned: PyTree | None
+) -> Results:
+    baselines = {"majority": evaluator.majority(), "copy": evaluator.copy_input()}
+    if untuned is not None:
+        baselines = {"untuned": evaluator.evaluate(untuned, 0), **baselines}
+    return Results(tuned=tuned, baselines=baselines)
+
+
+def restore(
+    checkpoint: str, model: ModelConfig, data: DataConfig, mesh: MeshConfig, step: int | None
+) -> tuple[PyTree, int, t5.EncoderDecoder, vocabulary_lib.Vocabulary, jax.sharding.Mesh]:
+    folder = epath.Path(checkpoint)
+    saved = checkpoints.Checkpoints(folder)
+    found_step = saved.latest_step() if step is None else step
+    vocabulary = loading.load_vocabulary(data, folder / run_folder.VOCABULARY)
+    network = make_network(model, vocabulary)
+    device_mesh = sharding.make_mesh(mesh)
+    params = saved.restore_params(_abstract_params(network, device_mesh, mesh), found_step)
+    assert found_step is not None  # restore_params raised otherwise
+    return params, found_step, network, vocabulary, device_mesh
+
+
+def _abstract_params(
+    network: t5.EncoderDecoder, device_mesh: jax.sharding.Mesh, mesh: MeshConfig
+) -> PyTree:
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    shardings = sharding.param_shardings(
+        network.logical_axes(), shapes, device_mesh, sharding.axis_rules(mesh)
+    )
+    return jax.tree.map(
+        lambda leaf, placed: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placed),
+        shapes,
+        shardings,
+    )
+
+
+def loss_curve(folder: epath.Path) -> list[tuple[int, float]]:
+    return [
+        (int(line["step"] or 0), line["train/loss"])
+        for line in metrics.read_metrics(folder)
+        if line.get("train/loss") is not None
+    ]

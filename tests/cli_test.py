@@ -1,0 +1,279 @@
+"""The whole program through its command line, on a task module and a run file that the test writes."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from flantune import cli
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TASKS = '''
+from flantune import metrics
+from flantune.data import InstructionTask, Mixture, equal, sources
+from flantune.prompting import Template
+
+
+def to_fields(row):
+    return {"word": row["word"], "answer": row["word"]}
+
+
+def task(name):
+    return InstructionTask(
+        name=f"cli:{name}", cluster=name, to_fields=to_fields, metrics=(metrics.exact_match,),
+        source=sources.Jsonl(train=f"{name}.jsonl[4:]", test=f"{name}.jsonl[:4]"),
+        templates=(Template(inputs="Copy: {word}"), Template(inputs="Again {word}", held_out=True)),
+    )
+
+
+TASKS = (task("short"), task("long"))
+MIXTURES = (Mixture(name="cli_all", rates={"cli:*": equal()}),)
+'''
+RUN = """
+from __gin__ import dynamic_registration
+from flantune import configs
+from flantune import experiments
+
+configs.ModelConfig.vocab_size = 272
+configs.ModelConfig.emb_dim = 16
+configs.ModelConfig.num_heads = 2
+configs.ModelConfig.head_dim = 8
+configs.ModelConfig.mlp_dim = 32
+configs.ModelConfig.num_encoder_layers = 1
+configs.ModelConfig.num_decoder_layers = 1
+configs.ModelConfig.scan_layers = False
+configs.ModelConfig.dtype = "float32"
+configs.DataConfig.mixture = "cli_all"
+configs.DataConfig.modules = ("cli_test_tasks",)
+configs.DataConfig.vocabulary = "bytes"
+configs.DataConfig.inputs_length = 48
+configs.DataConfig.targets_length = 16
+configs.DataConfig.batch_size = 4
+configs.DataConfig.block_size = 16
+configs.OptimizerConfig.name = "adafactor"
+configs.OptimizerConfig.learning_rate = 0.01
+configs.CheckpointConfig.save_every_steps = 3
+experiments.train.num_steps = 5
+experiments.train.log_every_steps = 2
+configs.EvalSuite.name = "seen"
+configs.EvalConfig.suites = (@configs.EvalSuite(),)
+configs.EvalConfig.metric = "exact_match"
+configs.EvalConfig.batch_size = 4
+configs.EvalConfig.max_decode_length = 4
+configs.EvalConfig.every_steps = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with a task module, its data and a run file; the working folder of the tests."""
+    folder = tmp_path_factory.mktemp("workplace")
+    (folder / "cli_test_tasks.py").write_text(TASKS)
+    (folder / "tiny_run.gin").write_text(RUN)
+    for name, length in (("short", 2), ("long", 6)):
+        rows = [{"word": chr(97 + row) * length} for row in range(20)]
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def in_workplace(workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    monkeypatch.setenv("FLANTUNE_PREPARED_DIR", str(workplace / "prepared"))
+    monkeypatch.syspath_prepend(str(workplace))
+
+
+@pytest.fixture(scope="module")
+def trained(workplace, request):
+    """The run folder of a finished training run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(workplace)
+        patch.setenv("FLANTUNE_PREPARED_DIR", str(workplace / "prepared"))
+        patch.syspath_prepend(str(workplace))
+        assert cli.main(["train", "tiny_run.gin"]) == 0
+    return workplace / "runs" / "tiny_run"
+
+
+def fails(capsys, *arguments):
+    assert cli.main(list(arguments)) == 2
+    error = capsys.readouterr().err.strip().split("\n")[-1]
+    assert error.startswith("flantune: ")
+    return error
+
+
+def test_training_leaves_a_complete_run_folder(trained):
+    for name in (
+        "config.gin",
+        "versions.json",
+        "mixture.json",
+        "parameters.txt",
+        "log.txt",
+        "metrics.jsonl",
+        "report.json",
+        "report.md",
+        "report.html",
+        "tensorboard",
+        "checkpoints/checkpoint_5",
+        "eval/4/report.json",
+        "eval/5/predictions/seen/cli%3Ashort.jsonl",
+    ):
+        assert (trained / name).exists(), name
+    summary = json.loads((trained / "report.json").read_text())["summary"]
+    assert set(summary) == {"seen", "untuned", "majority", "copy"}
+    assert summary["copy"] == {"seen": 1.0}
+    assert summary["majority"] == {"seen": 0.25}
+    assert json.loads((trained / "mixture.json").read_text())[0]["rate"] == 0.5
+    assert "num_steps = 5" in (trained / "config.gin").read_text()
+    assert json.loads((trained / "versions.json").read_text())["packages"]["jax"]
+
+
+def test_training_again_only_reports(trained, capsys):
+    before = (trained / "checkpoints" / "checkpoint_5").stat().st_mtime_ns
+    assert cli.main(["train", "tiny_run.gin", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["summary"]["copy"] == {"seen": 1.0}
+    assert (trained / "checkpoints" / "checkpoint_5").stat().st_mtime_ns == before
+    steps = [json.loads(line)["step"] for line in (trained / "metrics.jsonl").open()]
+    assert len(steps) == len(set(steps))
+
+
+def test_eval_uses_the_run_s_own_config(trained, capsys):
+    assert cli.main(["eval", "--checkpoint", str(trained), "--json"]) == 0
+    tuned = json.loads(capsys.readouterr().out)["summary"]["seen"]
+    assert tuned == json.loads((trained / "report.json").read_text())["summary"]["seen"]
+
+
+def test_infer_adds_predictions_to_a_file(trained, workplace, capsys):
+    rows = [{"inputs": "Copy: aa", "id": 7}, {"inputs": "Again bb", "id": 8}]
+    (workplace / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ["infer", "--checkpoint", str(trained), "--input", "prompts.jsonl"]
+    assert cli.main([*arguments, "--output", "answers.jsonl"]) == 0
+    answers = [json.loads(line) for line in (workplace / "answers.jsonl").open()]
+    assert [answer["id"] for answer in answers] == [7, 8]
+    assert all(isinstance(answer["prediction"], str) for answer in answers)
+    capsys.readouterr()
+    assert cli.main(arguments) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == answers
+
+
+def test_show_lists_shares_and_renders_examples(capsys):
+    assert cli.main(["show", "tiny_run.gin", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["task"]: (row["rate"], row["rows"]) for row in rows} == {
+        "cli:short": (0.5, 16),
+        "cli:long": (0.5, 16),
+    }
+    assert cli.main(["show", "tiny_run.gin", "--task", "cli:short", "--json"]) == 0
+    task = json.loads(capsys.readouterr().out)
+    assert task["examples"][0]["targets"] == "ee"
+    assert cli.main(["show", "tiny_run.gin", "--task", "cli:short"]) == 0
+    assert "Copy: {word}" in capsys.readouterr().out
+
+
+def test_prepare_reports_what_it_did(capsys, tmp_path):
+    arguments = ["prepare", "tiny_run.gin", "--json", "--prepared_dir", str(tmp_path)]
+    assert cli.main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["prepared"] == 4
+    assert cli.main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["fresh"] == 4
+
+
+def test_a_broken_source_fails_prepare_but_not_the_others(capsys, tmp_path, workplace):
+    (tmp_path / "short.jsonl").write_text((workplace / "short.jsonl").read_text())
+    arguments = ["--data_dir", str(tmp_path), "--prepared_dir", str(tmp_path / "store"), "--json"]
+    assert cli.main(["prepare", "tiny_run.gin", *arguments]) == 1
+    result = json.loads(capsys.readouterr().out)
+    assert (result["prepared"], result["failed"]) == (2, 2)
+    assert "long.jsonl" in result["failures"][0]
+
+
+def test_wrong_names_end_in_one_sentence(capsys, trained):
+    assert "'gin/runs/tiny.gin'" in fails(capsys, "train", "gin/runs/tinny.gin")
+    error = fails(capsys, "show", "tiny_run.gin", "--mixture", "cli_al")
+    assert "Did you mean 'cli_all'" in error
+    assert "Did you mean 'cli:long'" in fails(capsys, "show", "tiny_run.gin", "--task", "cli:lang")
+    assert "'test'" in fails(capsys, "show", "tiny_run.gin", "--split", "tests")
+    error = fails(capsys, "train", "tiny_run.gin", "--gin.DataConfig.modules=('no_module',)")
+    assert "'no_module', which cannot be imported" in error
+    assert "Did you mean 'num_steps'" in fails(
+        capsys, "train", "tiny_run.gin", "--gin.train.num_stesp=3"
+    )
+    assert "no run folder" in fails(capsys, "eval", "--checkpoint", "nowhere")
+    assert "step 77" in fails(capsys, "eval", "--checkpoint", str(trained), "--step", "77")
+    assert "nothing.jsonl does not exist" in fails(
+        capsys, "infer", "--checkpoint", str(trained), "--input", "nothing.jsonl"
+    )
+
+
+def test_a_prompt_file_without_inputs_names_line_and_field(capsys, trained, tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"inputs": "a"}\n{"input": "b"}\n')
+    error = fails(capsys, "infer", "--checkpoint", str(trained), "--input", str(path))
+    assert "line 2" in error
+    assert "'input'" in error
+
+
+def test_a_template_with_an_unknown_field_is_refused(capsys, workplace, tmp_path, monkeypatch):
+    (tmp_path / "wrong_tasks.py").write_text(TASKS.replace("Copy: {word}", "Copy: {wrd}"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    error = fails(
+        capsys,
+        "show",
+        "tiny_run.gin",
+        "--gin.DataConfig.modules=('wrong_tasks',)",
+        "--prepared_dir",
+        str(tmp_path / "store"),
+    )
+    assert "'wrd'" in error
+    assert "'word'" in error
+
+
+def test_debug_keeps_the_traceback():
+    with pytest.raises(KeyError):
+        cli.main(["show", "tiny_run.gin", "--mixture", "cli_al", "--debug"])
+
+
+@pytest.mark.parametrize("command", ["prepare", "train", "eval", "infer", "show"])
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    assert stop.value.code == 0
+    assert "--gin.NAME=VALUE" in capsys.readouterr().out
+
+
+def run(*arguments, **keywords):
+    command = [sys.executable, "-m", "flantune", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, **keywords)
+
+
+def test_a_plain_line_on_standard_input_is_a_prompt(trained):
+    done = run("infer", "--checkpoint", str(trained), input="Copy: aa\nCopy: bb\n")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_training_from_a_store_needs_neither_tensorflow_nor_sources(trained, workplace, tmp_path):
+    """In a process where importing TensorFlow raises, from another folder, without the data files."""
+    (tmp_path / "cli_test_tasks.py").write_text(TASKS)
+    blocker = (
+        "import sys\n"
+        "for name in ('tensorflow', 'seqio', 'tensorflow_datasets'):\n"
+        "    sys.modules[name] = None\n"
+        "from flantune import cli\n"
+        f"sys.exit(cli.main(['train', {str(workplace / 'tiny_run.gin')!r}, '--run_dir', 'run']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", blocker],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "report.json").exists()
+    alike = [(folder / "metrics.jsonl").read_text() for folder in (trained, tmp_path / "run")]
+    losses = [[json.loads(line).get("train/loss") for line in text.splitlines()] for text in alike]
+    assert losses[0] == losses[1]
