@@ -121,8 +121,9 @@ def _abstract_params(
 
 
 def loss_curve(folder: epath.Path) -> list[tuple[int, float]]:
-    return [
-        (int(line["step"] or 0), line["train/loss"])
-        for line in metrics.read_metrics(folder)
-        if line.get("train/loss") is not None
-    ]
+    curve = []
+    for line in metrics.read_metrics(folder):
+        step, loss = line.get("step"), line.get("train/loss")
+        if step is not None and loss is not None:
+            curve.append((int(step), float(loss)))
+    return curve

@@ -133,16 +133,21 @@ def _choices(
     if answer_choices is None:
         return ()
     if isinstance(answer_choices, str):
-        value = fields[answer_choices]
-        return (value,) if isinstance(value, str) else tuple(value)
+        return _texts(fields[answer_choices])
     return template.label_words or tuple(answer_choices)
 
 
 def _references(fields: Mapping[str, FieldValue], candidates: Sequence[str]) -> tuple[str, ...]:
     if candidates:
-        return (candidates[int(fields[LABEL])],)
-    answer = fields[template_lib.ANSWER]
-    return (text_of(answer),) if isinstance(answer, str | int | float) else tuple(answer)
+        return (candidates[int(text_of(fields[LABEL]))],)
+    return _texts(fields[template_lib.ANSWER])
+
+
+def _texts(value: FieldValue) -> tuple[str, ...]:
+    """A list's items, or a single value as a list of one."""
+    if isinstance(value, str | int | float):
+        return (text_of(value),)
+    return tuple(value)
 
 
 def _without_options(text: str) -> str:

@@ -5,6 +5,7 @@ import contextlib
 import pathlib
 import sys
 import types
+from typing import Any
 
 from flantune import metrics
 from flantune.configs import ModelConfig
@@ -36,10 +37,10 @@ def make_task(
     rows: Mapping[str, Rows],
     *,
     templates: Sequence[Template] = (Template(inputs="Echo: {text}"),),
-    **changes: object,
+    **changes: Any,
 ) -> InstructionTask:
     """A task over rows by split; a row's fields are the row itself, with "answer" unless there are choices."""
-    arguments = {
+    arguments: dict[str, Any] = {
         "cluster": name.split(":")[1],
         "to_fields": _same,
         "metrics": (metrics.exact_match,),
