@@ -150,7 +150,7 @@ class OptimizerConfig:
 
     Attributes:
         name: "adafactor" (T5's fine-tuning optimizer) or "adamw".
-        learning_rate: the peak.
+        learning_rate: multiplied by every factor of the schedule; the peak, except under rsqrt_decay.
         schedule: factors multiplied, by t5x's names: constant, linear_warmup, linear_decay, rsqrt_decay, cosine_decay.
         decay_steps: step at which linear_decay and cosine_decay reach zero; None: the run's number of steps.
         max_grad_norm: clip gradients to this global norm; 0: no clipping.

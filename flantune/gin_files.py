@@ -10,7 +10,7 @@ import inspect
 import pathlib
 import re
 import types
-from typing import Any, TypeVar, get_type_hints
+from typing import TypeVar, get_type_hints
 
 import gin
 from gin import config as gin_config

@@ -11,7 +11,7 @@ import pytest
 from flantune import cli
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TASKS = '''
+TASKS = """
 from flantune import metrics
 from flantune.data import InstructionTask, Mixture, equal, sources
 from flantune.prompting import Template
@@ -31,7 +31,7 @@ def task(name):
 
 TASKS = (task("short"), task("long"))
 MIXTURES = (Mixture(name="cli_all", rates={"cli:*": equal()}),)
-'''
+"""
 RUN = """
 from __gin__ import dynamic_registration
 from flantune import configs

@@ -49,7 +49,9 @@ def test_the_resolved_text_parses_to_the_same(tmp_path):
 
 
 def test_a_value_that_is_no_literal_is_a_text():
-    gin_files.parse([QUICKSTART], ["DataConfig.data_dir=/some/where", "DataConfig.mixture=qa:boolq"])
+    gin_files.parse(
+        [QUICKSTART], ["DataConfig.data_dir=/some/where", "DataConfig.mixture=qa:boolq"]
+    )
     data = gin_files.build(configs.DataConfig)
     assert (data.data_dir, data.mixture) == ("/some/where", "qa:boolq")
 

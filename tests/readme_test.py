@@ -34,7 +34,10 @@ def place(tmp_path_factory):
         if "my:reviews" in block
     )
     (place / "my_tasks.py").write_text(module)
-    rows = [{"text": f"Thing {row} is {'fine' if row % 2 else 'bad'}.", "stars": row % 2 * 5} for row in range(60)]
+    rows = [
+        {"text": f"Thing {row} is {'fine' if row % 2 else 'bad'}.", "stars": row % 2 * 5}
+        for row in range(60)
+    ]
     (place / "reviews.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (place / "prompts.jsonl").write_text('{"inputs": "Reverse this list: cat dog"}\n')
     (place / "bin").mkdir()
@@ -51,7 +54,12 @@ def run(place, command, **keywords):
         "FLANTUNE_PREPARED_DIR": str(place / "prepared"),
     }
     done = subprocess.run(
-        ["bash", "-c", command], cwd=place, env=environment, capture_output=True, text=True, **keywords
+        ["bash", "-c", command],
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+        **keywords,
     )
     assert done.returncode == 0, f"{command}\n{done.stderr[-3000:]}"
     return done.stdout
@@ -70,12 +78,15 @@ def natural_instructions(place):
         task = {
             "Definition": ["Write the last word of the sentence."],
             "Categories": ["Text Completion"],
-            "Positive Examples": [{"input": "A cat sat.", "output": "sat", "explanation": "It is last."}],
+            "Positive Examples": [
+                {"input": "A cat sat.", "output": "sat", "explanation": "It is last."}
+            ],
             "Negative Examples": [],
             "Source": ["made"],
             "Instance License": ["Unknown"],
             "Instances": [
-                {"id": str(row), "input": f"Number {row} ran.", "output": ["ran"]} for row in range(20)
+                {"id": str(row), "input": f"Number {row} ran.", "output": ["ran"]}
+                for row in range(20)
             ],
         }
         (folder / f"{name}.json").write_text(json.dumps(task))
@@ -122,7 +133,9 @@ def test_the_seqio_example_of_the_readme_runs(place):
 def test_the_scripts_of_launch_check_their_arguments(place):
     for script in ("local.sh", "tpu_pod.sh"):
         subprocess.run(["bash", "-n", str(ROOT / "launch" / script)], check=True)
-    done = subprocess.run(["bash", str(ROOT / "launch" / "local.sh")], capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", str(ROOT / "launch" / "local.sh")], capture_output=True, text=True
+    )
     assert done.returncode == 2
     assert "usage: launch/local.sh RUN.gin" in done.stderr
     environment = {key: value for key, value in os.environ.items() if key not in ("TPU", "ZONE")}

@@ -10,8 +10,12 @@ import importlib
 import pathlib
 from typing import TypeVar
 
-from flantune.data import mixture as mixture_lib, names as names_lib, store as store_lib
-from flantune.data import task as task_lib
+from flantune.data import (
+    mixture as mixture_lib,
+    names as names_lib,
+    store as store_lib,
+    task as task_lib,
+)
 
 T = TypeVar("T")
 

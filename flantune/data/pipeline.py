@@ -15,8 +15,12 @@ from typing import Any
 import grain
 import numpy as np
 
-from flantune.data import packing, schedule as schedule_lib, store as store_lib
-from flantune.data import tokenize as tokenize_lib
+from flantune.data import (
+    packing,
+    schedule as schedule_lib,
+    store as store_lib,
+    tokenize as tokenize_lib,
+)
 from flantune.prompting import choice
 
 Batch = dict[str, np.ndarray]

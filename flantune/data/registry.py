@@ -17,8 +17,15 @@ import numpy as np
 
 from flantune import prompting
 from flantune.configs import DataConfig
-from flantune.data import catalog as catalog_lib
-from flantune.data import loading, prepare, schedule, store as store_lib, task as task_lib, tokenize
+from flantune.data import (
+    catalog as catalog_lib,
+    loading,
+    prepare,
+    schedule,
+    store as store_lib,
+    task as task_lib,
+    tokenize,
+)
 from flantune.prompting import choice
 
 if TYPE_CHECKING:

@@ -65,7 +65,7 @@ class AnswerOptions:
 
 
 def show_options(choices: Sequence[str], chooser: choice.Chooser) -> AnswerOptions:
-    """Options in a style and an order chosen for the example.
+    r"""Options in a style and an order chosen for the example.
 
     Example: choices ("no", "yes") may give text "Options:\\n(A) yes\\n(B) no" and candidates ("(B)", "(A)").
     """

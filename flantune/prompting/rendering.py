@@ -1,4 +1,4 @@
-"""`render`: fields of an example in, prompt and target out, with the choices made.
+r"""`render`: fields of an example in, prompt and target out, with the choices made.
 
     fields    {"premise": "It rains.", "label": 1}, answer choices ("no", "yes")
     prompt    inputs "It rains.\\nOptions:\\n- no\\n- yes", targets "yes", candidates ("no", "yes"), template 3

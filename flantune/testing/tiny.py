@@ -9,8 +9,13 @@ from typing import Any
 
 from flantune import metrics
 from flantune.configs import ModelConfig
-from flantune.data import InstructionTask, Mixture, sources
-from flantune.data import prepare as prepare_lib, store as store_lib
+from flantune.data import (
+    InstructionTask,
+    Mixture,
+    prepare as prepare_lib,
+    sources,
+    store as store_lib,
+)
 from flantune.prompting import Template
 
 MODEL = ModelConfig(

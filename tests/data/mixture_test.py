@@ -48,7 +48,7 @@ def test_exclude_applies_to_patterns():
 
 
 def test_unknown_member_names_the_closest():
-    with pytest.raises(KeyError, match="'nli:rt'.*'nli:rte'"):
+    with pytest.raises(KeyError, match=r"'nli:rt'.*'nli:rte'"):
         shares(Mixture(name="m", rates={"nli:rt": 1}))
 
 

@@ -103,7 +103,9 @@ def test_rates_equal_those_of_training(bound):
     }
     assert ours == pytest.approx({"r:nli_two": 30 / 90, "r:qa": 60 / 90})
     total = sum(mixture.get_rate(task) for task in mixture.tasks)
-    assert {task.name: mixture.get_rate(task) / total for task in mixture.tasks} == pytest.approx(ours)
+    assert {task.name: mixture.get_rate(task) / total for task in mixture.tasks} == pytest.approx(
+        ours
+    )
 
 
 def test_proportions_of_drawn_examples_equal_those_of_the_schedule(bound):
@@ -146,7 +148,9 @@ def test_seqio_s_postprocessor_and_metrics_score_an_extracted_answer(published):
     target = task.postprocess_fn("", is_target=True, example=example)
     row = int(example["row"])
     assert target == [f"a{row}", f"b{row}"]
-    answer = task.postprocess_fn(f"Because. The answer is b{row}.", is_target=False, example=example)
+    answer = task.postprocess_fn(
+        f"Because. The answer is b{row}.", is_target=False, example=example
+    )
     (metric,) = task.predict_metric_fns
     assert metric([target], [answer]) == {"exact_match": 1.0}
     silent = task.postprocess_fn(f"b{row}", is_target=False, example=example)

@@ -84,7 +84,7 @@ def test_a_missing_file_says_what_is_allowed():
 def test_a_file_that_is_no_model_is_named(tmp_path):
     path = tmp_path / "broken.model"
     path.write_text("no model")
-    with pytest.raises(ValueError, match="broken.model is not a SentencePiece model"):
+    with pytest.raises(ValueError, match=r"broken\.model is not a SentencePiece model"):
         vocabulary_lib.load(str(path))
 
 

@@ -89,7 +89,7 @@ def test_input_text_has_the_row_s_fields_but_no_constants():
 
 def test_a_missing_field_names_the_closest_one():
     template = prompting.Template(inputs="{premis}")
-    with pytest.raises(KeyError, match="'premis'.*'premise'"):
+    with pytest.raises(KeyError, match=r"'premis'.*'premise'"):
         render(template, answer_choices=None, fields={"premise": "a", "answer": "b"})
 
 
