@@ -10,6 +10,7 @@ import json
 import pathlib
 import sys
 
+from flantune import atomic
 from flantune.data import names
 
 Row = Mapping[str, object]
@@ -67,7 +68,4 @@ def write(
         plain = [prediction.replace("\n", " ") for prediction in predictions]
         sys.stdout.write("".join(f"{line}\n" for line in (lines if as_json else plain)))
         return
-    target = pathlib.Path(path)
-    partial = target.with_name(target.name + ".partial")
-    partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    partial.replace(target)
+    atomic.write_text(path, (f"{line}\n" for line in lines))

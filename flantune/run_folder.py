@@ -15,6 +15,8 @@ import sys
 from absl import logging
 from etils import epath
 
+from flantune import atomic
+
 CONFIG = "config.gin"
 VOCABULARY = "vocabulary.model"
 _PACKAGES = (
@@ -47,7 +49,7 @@ def write_start(
             config.read_text().split("\n"), config_text.split("\n"), "before", "now", "", "", 0, ""
         )
         logging.warning("This run continues with other bindings:\n%s", "\n".join(changed))
-    _write(config, config_text)
+    atomic.write_text(config, config_text)
     versions = {
         "python": platform.python_version(),
         "packages": package_versions(),
@@ -55,8 +57,8 @@ def write_start(
         "devices": list(devices),
         "command": sys.argv,
     }
-    _write(run_dir / "versions.json", json.dumps(versions, indent=2) + "\n")
-    _write(run_dir / "mixture.json", json.dumps(list(mixture), indent=1) + "\n")
+    atomic.write_text(run_dir / "versions.json", json.dumps(versions, indent=2) + "\n")
+    atomic.write_text(run_dir / "mixture.json", json.dumps(list(mixture), indent=1) + "\n")
 
 
 def package_versions() -> dict[str, str]:
@@ -78,9 +80,3 @@ def git_commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
-
-
-def _write(path: epath.Path, text: str) -> None:
-    partial = path.parent / f"{path.name}.partial"
-    partial.write_text(text)
-    partial.replace(path)

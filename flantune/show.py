@@ -94,8 +94,8 @@ def task_text(value: dict[str, Any]) -> rich.console.Group:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> rich.table.Table:
     table = rich.table.Table(show_lines=any("\n" in cell for row in rows for cell in row))
-    for name in header:
-        table.add_column(name, overflow="fold")
+    for position, name in enumerate(header):
+        table.add_column(name, overflow="fold", no_wrap=position == 0)
     for row in rows:
         # Text, because a prompt's brackets are no markup.
         table.add_row(*(rich.text.Text(str(cell)) for cell in row))

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import os
 import pathlib
-import uuid
 
 from etils import epath
 
@@ -171,17 +170,6 @@ def size_and_time(path: epath.Path) -> tuple[int, int]:
         return stat.length, int(stat.mtime) * 1_000_000_000
     local = os.stat(path)
     return local.st_size, local.st_mtime_ns
-
-
-def write_atomically(path: epath.Path, text: str) -> None:
-    """Writes a text so that a reader sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _rows(found: Iterator[formats.Record]) -> Iterator[task_lib.Row]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from absl import logging
 from etils import epath
 
+from flantune import atomic
 from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
@@ -203,7 +204,7 @@ def trained_vocabulary(
     path = store.root / "vocabularies" / f"{size}-{key:016x}.model"
     if not path.exists():
         logging.info("Training a vocabulary of %d pieces on %s.", size, bound.name)
-        vocabulary_lib.write_model(vocabulary_lib.train(rendered_lines(bound, config), size), path)
+        atomic.write_bytes(path, vocabulary_lib.train(rendered_lines(bound, config), size))
     return path.read_bytes()
 
 
@@ -226,11 +227,11 @@ def load_vocabulary(
         if store is None or bound is None:
             raise ValueError(f"The run's trained vocabulary {path} is missing.")
         model = trained_vocabulary(store, config, bound, size)
-        vocabulary_lib.write_model(model, path)
+        atomic.write_bytes(path, model)
         return vocabulary_lib.SentencePieceVocabulary(model, os.fspath(path))
     vocabulary = vocabulary_lib.load(config.vocabulary)
     if isinstance(vocabulary, vocabulary_lib.SentencePieceVocabulary):
-        vocabulary_lib.write_model(vocabulary.model, path)
+        atomic.write_bytes(path, vocabulary.model)
     return vocabulary
 
 

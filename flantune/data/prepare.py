@@ -15,11 +15,10 @@ import time
 from typing import Any
 
 from absl import logging
-from etils import epath
 
+from flantune import atomic
 from flantune.data import (
     fields as fields_lib,
-    files,
     fingerprint as fingerprint_lib,
     manifest as manifest_lib,
     split_job,
@@ -198,7 +197,7 @@ def _with_facts(job: SplitJob, manifest: Manifest, store: store_lib.Store) -> Ma
     current = dataclasses.replace(manifest, **job.facts)
     if current != manifest:
         path = store.split_dir(job.task, job.split) / manifest_lib.FILE_NAME
-        files.write_atomically(epath.Path(path), current.to_json())
+        atomic.write_text(path, current.to_json())
     return current
 
 

@@ -17,6 +17,7 @@ from array_record.python import array_record_module
 from etils import epath
 
 import flantune
+from flantune import atomic
 from flantune.data import (
     fields as fields_lib,
     files,
@@ -70,9 +71,7 @@ class ShardWriter:
         for number, (old, new) in enumerate(zip(self._shards, manifest.shards, strict=True)):
             assert old.file == _shard_name(number)
             (self._partial / old.file).rename(self._partial / new.file)
-        files.write_atomically(
-            epath.Path(self._partial / manifest_lib.FILE_NAME), manifest.to_json()
-        )
+        atomic.write_text(epath.Path(self._partial / manifest_lib.FILE_NAME), manifest.to_json())
         return manifest
 
     def _resume(self) -> None:
@@ -102,7 +101,7 @@ class ShardWriter:
         for entry in self._partial.iterdir():
             if entry.name not in kept:
                 entry.unlink()
-        files.write_atomically(epath.Path(path), key)
+        atomic.write_text(path, key)
 
     def _take_over(self, number: int) -> bool:
         record_path = self._partial / _record_name(number)
@@ -160,7 +159,7 @@ class ShardWriter:
             "problems": self._problems,
             "schema": self._checker.schema,
         }
-        files.write_atomically(epath.Path(self._partial / _record_name(number)), json.dumps(record))
+        atomic.write_text(self._partial / _record_name(number), json.dumps(record))
 
     def _encoded(self, record: formats.Record) -> bytes | None:
         """The JSON of a record's fields; None where the row is malformed or dropped (counted)."""

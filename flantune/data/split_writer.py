@@ -22,8 +22,8 @@ import uuid
 from absl import logging
 from etils import epath
 
+from flantune import atomic
 from flantune.data import (
-    files,
     manifest as manifest_lib,
     shard_writer,
     split_job,
@@ -103,7 +103,7 @@ def _still_good(job: SplitJob, directory: pathlib.Path) -> Manifest | None:
         if content is None or content != manifest.content_sha256:
             return None
         manifest = dataclasses.replace(manifest, source_fingerprint=job.source_fingerprint)
-        files.write_atomically(epath.Path(directory / manifest_lib.FILE_NAME), manifest.to_json())
+        atomic.write_text(directory / manifest_lib.FILE_NAME, manifest.to_json())
     return manifest
 
 

@@ -24,6 +24,7 @@ from absl import logging
 from array_record.python import array_record_module
 from etils import epath
 
+from flantune import atomic
 from flantune.data import (
     files,
     fingerprint as fingerprint_lib,
@@ -257,6 +258,6 @@ def _read_index(path: epath.Path) -> dict[str, Any]:
 
 def _write_index(path: epath.Path, index: dict[str, Any]) -> None:
     try:
-        files.write_atomically(path, json.dumps(index, ensure_ascii=False))
+        atomic.write_text(path, json.dumps(index, ensure_ascii=False))
     except OSError as error:  # a store for reading only: the next start reads the same files again
         logging.warning("The index %s cannot be written: %s", path, error)

@@ -128,15 +128,6 @@ def size_to_train(name: str) -> int | None:
     return int(size)
 
 
-def write_model(model: bytes, file: epath.PathLike) -> None:
-    """Keeps a SentencePiece model, whole or not at all."""
-    path = epath.Path(file)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f"{path.name}.{os.getpid()}.partial"
-    partial.write_bytes(model)
-    partial.replace(path)
-
-
 def train(texts: Iterable[str], size: int) -> bytes:
     """A SentencePiece model of at most `size` pieces.
 

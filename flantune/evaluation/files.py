@@ -1,36 +1,11 @@
-"""Files of a report: atomic writing, JSON text and file names. Read `report.py` next, which uses them.
+"""JSON text and file names of a report. Read `report.py` next, which uses them."""
 
-Paths may be local or on `gs://` (etils.epath).
-"""
-
-from collections.abc import Iterable
 import hashlib
 import json
 import math
-import os
 import urllib.parse
 
-from etils import epath
-
 _MAX_NAME = 180  # bytes; file systems allow 255, and a temporary name adds some
-
-
-def write_atomically(path: epath.PathLike, parts: Iterable[str]) -> None:
-    """Writes the parts one after another as UTF-8; on any error the former file stays and no half file is left.
-
-    A character that UTF-8 cannot hold (half of a surrogate pair) is written as its escape, which JSON reads back.
-    """
-    path = epath.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
-    try:
-        with temporary.open("wb") as file:
-            for part in parts:
-                file.write(part.encode("utf-8", errors="backslashreplace"))
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:

@@ -13,6 +13,7 @@ import dataclasses
 
 from etils import epath
 
+from flantune import atomic
 from flantune.evaluation import files, report_html, report_markdown, tables
 from flantune.evaluation.results import EvaluationReport, PredictionRow, TaskResult
 
@@ -43,11 +44,11 @@ def write_report(
     run_dir = epath.Path(run_dir)
     write_evaluation(run_dir, tuned)
     value = report_json(tuned, baselines, run, loss_curve)
-    files.write_atomically(run_dir / "report.json", [files.json_text(value, indent=2), "\n"])
+    atomic.write_text(run_dir / "report.json", [files.json_text(value, indent=2), "\n"])
     markdown = report_markdown.render(tuned, baselines, run, loss_curve)
-    files.write_atomically(run_dir / "report.md", [markdown])
+    atomic.write_text(run_dir / "report.md", [markdown])
     html = report_html.render(tuned, baselines, run, loss_curve)
-    files.write_atomically(run_dir / "report.html", [html])
+    atomic.write_text(run_dir / "report.html", [html])
 
 
 def write_evaluation(run_dir: epath.PathLike, report: EvaluationReport) -> epath.Path:
@@ -65,11 +66,9 @@ def write_evaluation(run_dir: epath.PathLike, report: EvaluationReport) -> epath
         for task in suite.tasks:
             name = f"{files.safe_name(task.name)}.jsonl"
             path = folder / "predictions" / files.safe_name(suite.name) / name
-            files.write_atomically(path, _prediction_lines(task))
+            atomic.write_text(path, _prediction_lines(task))
     # Last: where it is, the predictions are complete.
-    files.write_atomically(
-        folder / "report.json", [files.json_text(report.as_json(), indent=2), "\n"]
-    )
+    atomic.write_text(folder / "report.json", [files.json_text(report.as_json(), indent=2), "\n"])
     return folder
 
 

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, PyTree, Shaped
 import numpy as np
 import optax
 
+from flantune import atomic
 from flantune.configs import CheckpointConfig, OptimizerConfig
 from flantune.training import (
     checkpoints as checkpoints_lib,
@@ -203,10 +204,7 @@ def _describe(
     )
     if jax.process_index() == 0:
         path = epath.Path(run_dir) / "parameters.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.parent / "parameters.txt.tmp"
-        temporary.write_text(sharding.format_parameter_table(rows))
-        temporary.replace(path)
+        atomic.write_text(path, sharding.format_parameter_table(rows))
 
 
 def _describe_first_step(

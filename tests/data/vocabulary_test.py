@@ -12,7 +12,7 @@ TEXTS = [
 def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp("vocabulary") / "vocabulary.model"
     lines = [line for text in TEXTS * 20 for line in text.split("\n")]
-    vocabulary_lib.write_model(vocabulary_lib.train(lines, 320), path)
+    path.write_bytes(vocabulary_lib.train(lines, 320))
     return str(path)
 
 
