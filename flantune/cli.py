@@ -17,7 +17,7 @@ from absl import flags, logging
 from etils import epath
 import rich.console
 
-from flantune import run_folder
+from flantune import allocator, run_folder
 
 _OUT = rich.console.Console()
 _USER_ERRORS = (ValueError, KeyError, TypeError, OSError)
@@ -25,6 +25,7 @@ _USER_ERRORS = (ValueError, KeyError, TypeError, OSError)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
+    allocator.keep_freed_memory()
     arguments = list(sys.argv[1:] if argv is None else argv)
     sys.path.insert(0, os.getcwd())  # so that the console script finds tasks/ here
     parsed, bindings = _parse(arguments)

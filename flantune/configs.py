@@ -249,6 +249,7 @@ class EvalConfig:
     """Which suites, how often, and how predictions are made.
 
     Attributes:
+        suites: () evaluates nothing.
         metric: the metric of the summary, as tasks name it, for example "exact_match".
         every_steps: evaluate each so many steps too; 0: only after the last step.
         batch_size: prompts decoded together.

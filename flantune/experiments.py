@@ -66,7 +66,7 @@ def train(
 ) -> Results | None:
     """Trains to step `num_steps`, evaluates and reports; continues where the run folder left off.
 
-    Returns None without an `EvalConfig`.
+    Returns None without an `EvalConfig` or its suites.
     """
     import jax
 
@@ -74,6 +74,8 @@ def train(
     from flantune.training import optimizers, sharding, state, trainer
 
     start_s = time.monotonic()
+    if evaluation is not None and not evaluation.suites:
+        evaluation = None
     folder = epath.Path(run_dir)
     store = loading.open_store(data)
     catalog = catalog_lib.load(data.modules, store, loading.data_dir(data))

@@ -75,6 +75,8 @@ def make_task(name: str, metadata: Mapping[str, Any]) -> InstructionTask:
                 for number, example in enumerate(examples, start=1)
             },
         },
+        # As in Tk-Instruct, a prompt that is too long loses examples, the last one first.
+        may_drop=tuple(f"example_{number}" for number in range(len(examples), 0, -1)),
         may_cut=("input",),
         metadata=metadata,
     )

@@ -167,8 +167,8 @@ _COUNTING = (
             "{words}\nTell me the number of words in the line above.",
         ),
         (
-            "Count how many words this list has: {words}",
-            "{words}\nWhat is the number of words?",
+            "Count the words in this list: {words}",
+            "{words}\nTell me how many words the line above has.",
         ),
     ),
     _task(

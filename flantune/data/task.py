@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import pathlib
 import re
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from flantune import metrics as metrics_lib, prompting
 from flantune.prompting import rendering, template as template_lib
 
-Row = Mapping[str, object]  # as a source gives it
+Row = Mapping[str, Any]  # as a source gives it
 Fields = Mapping[str, rendering.FieldValue]  # as templates see it
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+:[A-Za-z0-9_.\-]+\Z")
 
@@ -54,7 +54,9 @@ class InstructionTask:
         lineage: names of the datasets that this one was made from, for leakage checks.
         licence: of the data, as its publisher states it.
         constants: fields that are the same for every row; kept once in the manifest.
-        may_cut: fields that may lose their end where a prompt is too long, the first one first. Nothing else is cut.
+        may_drop: fields and constants that a prompt which is too long goes without, the first one first, before
+            anything is cut.
+        may_cut: fields that then may lose their end, the first one first. Nothing else is cut.
         metadata: kept in the manifest; a `TaskFamily` rebuilds the task from it where the source is absent.
     """
 
@@ -69,6 +71,7 @@ class InstructionTask:
     lineage: tuple[str, ...] = ()
     licence: str = "unknown"
     constants: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    may_drop: tuple[str, ...] = ()
     may_cut: tuple[str, ...] = ()
     metadata: Mapping[str, object] = dataclasses.field(default_factory=dict)
 

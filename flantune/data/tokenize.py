@@ -1,9 +1,9 @@
-"""From fields to ids: renders, tokenises, and where a prompt is too long cuts the fields that may be cut.
+"""From fields to ids: renders, tokenises, and shortens a prompt that is too long where its task allows it.
 
     fields {"premise": "It rains.", "label": 1}  ->  Tokenized(inputs=[12, 7, ..., 1], targets=[30, 1], ...)
 
-The instruction, the options and the question are never cut: only a task's `may_cut` fields lose their end. A prompt
-that is still too long is dropped and counted. Read `pipeline.py` next.
+The instruction, the options and the question are never cut: a task's `may_drop` parts (solved examples, say) go first,
+then its `may_cut` fields lose their end. A prompt that is still too long is dropped. All of it is counted. Read `pipeline.py` next.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,15 +52,29 @@ def make_member(name: str, task: task_lib.InstructionTask, split: str, templates
 
 
 def render(
-    member: Member, fields: Mapping[str, rendering.FieldValue], row: int, *, epoch: int, seed: int
+    member: Member,
+    fields: Mapping[str, rendering.FieldValue],
+    row: int,
+    *,
+    epoch: int,
+    seed: int,
+    shortened: Mapping[str, str] | None = None,
 ) -> prompting.Prompt:
-    """The prompt of one row in one epoch: the same here, in SeqIO and in evaluation."""
+    """The prompt of one row in one epoch: the same here, in SeqIO and in evaluation.
+
+    Args:
+        shortened: texts that stand in for fields and constants which were too long.
+    """
     task = member.task
+    constants = task.constants
+    if shortened:
+        fields = {name: shortened.get(name, value) for name, value in fields.items()}
+        constants = {name: shortened.get(name, text) for name, text in constants.items()}
     return prompting.render(
         templates=task.templates,
         usable=member.usable,
         fields=fields,
-        constants=task.constants,
+        constants=constants,
         answer_choices=task.answer_choices,
         setting=member.setting,
         chooser=choice.Chooser(seed, epoch, f"{task.name}/{member.split}/{row}"),
@@ -98,7 +112,7 @@ class Tokenizer:
 
         Targets that are too long lose their end, without an end of sequence.
         """
-        prompts = [self._render(request, request.fields) for request in requests]
+        prompts = [self._render(request) for request in requests]
         inputs = self._vocabulary.encode_batch([prompt.inputs for prompt in prompts])
         targets = self._vocabulary.encode_batch([prompt.targets for prompt in prompts])
         results: list[Tokenized | None] = []
@@ -117,27 +131,46 @@ class Tokenizer:
         return results
 
     def _render(
-        self, request: Request, fields: Mapping[str, rendering.FieldValue]
+        self, request: Request, shortened: Mapping[str, str] | None = None
     ) -> prompting.Prompt:
-        return render(request.member, fields, request.row, epoch=request.epoch, seed=self._seed)
+        return render(
+            request.member,
+            request.fields,
+            request.row,
+            epoch=request.epoch,
+            seed=self._seed,
+            shortened=shortened,
+        )
+
+    def _fit(
+        self, request: Request, shortened: Mapping[str, str]
+    ) -> tuple[prompting.Prompt, list[int]]:
+        prompt = self._render(request, shortened)
+        return prompt, self._vocabulary.encode(prompt.inputs)
 
     def _shorten(self, request: Request, length: int) -> tuple[prompting.Prompt, list[int]] | None:
-        """The prompt with its cuttable fields shortened until it fits."""
-        fields = dict(request.fields)
-        for name in request.member.task.may_cut:
-            text = rendering.text_of(fields[name])
+        """The prompt without what may be dropped and with what may be cut shortened, as far as it must be."""
+        task = request.member.task
+        shortened: dict[str, str] = {}
+        for name in task.may_drop:
+            shortened[name] = ""
+            prompt, ids = self._fit(request, shortened)
+            if len(ids) < self._inputs_length:
+                return prompt, ids
+            length = len(ids)
+        for name in task.may_cut:
+            text = rendering.text_of(request.fields[name])
             field_length = max(1, len(self._vocabulary.encode(text)))
             overflow = length - (self._inputs_length - 1)
             keep = int(len(text) * max(0, field_length - overflow) / field_length)
             for _ in range(_MAX_ATTEMPTS):
-                fields[name] = _first_words(text, keep)
-                prompt = self._render(request, fields)
-                ids = self._vocabulary.encode(prompt.inputs)
+                shortened[name] = _first_words(text, keep)
+                prompt, ids = self._fit(request, shortened)
                 if len(ids) < self._inputs_length:
                     return prompt, ids
                 keep = int(keep * 0.9)
-            fields[name] = ""
-            length = len(self._vocabulary.encode(self._render(request, fields).inputs))
+            shortened[name] = ""
+            length = len(self._fit(request, shortened)[1])
         return None
 
 

@@ -43,6 +43,26 @@ def test_a_question_that_cannot_fit_is_dropped_not_cut():
     assert tokenized(QA, {"text": "t", "question": "q" * 40, "answer": "c"}) is None
 
 
+def test_examples_are_dropped_before_anything_is_cut_the_first_named_first():
+    task = testing.make_task(
+        "ni:task",
+        {"train": []},
+        templates=[Template(inputs="{definition}{example_1}{example_2}{text}")],
+        constants={"definition": "Do. ", "example_1": "<one> ", "example_2": "<two> "},
+        may_drop=("example_2", "example_1"),
+        may_cut=("text",),
+    )
+    prompts = {
+        length: tokenized(task, {"text": "abc def ghi", "answer": "x"}, inputs_length=length)
+        for length in (64, 24, 18, 12)
+    }
+    assert prompts[64].prompt.inputs == "Do. <one> <two> abc def ghi"
+    assert prompts[24].prompt.inputs == "Do. <one> abc def ghi"
+    assert prompts[18].prompt.inputs == "Do. abc def ghi"
+    assert prompts[12].prompt.inputs == "Do. abc"
+    assert [prompts[length].cut for length in (64, 24, 18, 12)] == [False, True, True, True]
+
+
 def test_nothing_is_cut_without_leave():
     task = testing.make_task("echo:a", {"train": []})
     assert tokenized(task, {"text": "long " * 20, "answer": "c"}) is None
