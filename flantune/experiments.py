@@ -62,10 +62,12 @@ def train(
     evaluation: EvalConfig | None = None,
     seed: int = 0,
     log_every_steps: int = 20,
+    notes: Sequence[str] = (),
     config_text: str = "",
 ) -> Results | None:
     """Trains to step `num_steps`, evaluates and reports; continues where the run folder left off.
 
+    `notes` stand in the report: what a reader must know of the run.
     Returns None without an `EvalConfig` or its suites.
     """
     import jax
@@ -138,6 +140,7 @@ def train(
             "steps": num_steps,
             "seconds": round(time.monotonic() - start_s),
             "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+            "notes": list(notes),
         }
         report.write_report(folder, tuned, results.baselines, facts, assembly.loss_curve(folder))
     return results

@@ -28,7 +28,8 @@ class Crash:
         code = self.exit_code
         if code is not None and code < 0:
             return f"its process was ended by {signal.Signals(-code).name} (out of memory?)"
-        return f"its process ended with status {code}"
+        # Workers import the main script anew (spawn): unguarded, it would prepare again inside each of them.
+        return f"its process ended with status {code} (a script that prepares needs if __name__ == '__main__')"
 
 
 def run(
