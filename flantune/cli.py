@@ -199,7 +199,7 @@ def _run_train(parsed: argparse.Namespace, bindings: list[str]) -> int:
     _log_to_file(run_dir)
     _join_processes(parsed)
     results = job()
-    if results is not None:
+    if results is not None and not _is_follower():
         show.write_results(results, as_json=parsed.json, console=_OUT)
         logging.info("Report: %s/report.html", run_dir)
     return 0
@@ -220,6 +220,13 @@ def _join_processes(parsed: argparse.Namespace) -> None:
         import jax
 
         jax.distributed.initialize(**(explicit if given else {}))
+
+
+def _is_follower() -> bool:
+    """Whether another process of this run reports."""
+    import jax
+
+    return jax.process_index() > 0
 
 
 def _run_eval(parsed: argparse.Namespace, bindings: list[str]) -> int:

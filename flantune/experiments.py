@@ -63,12 +63,13 @@ def train(
     seed: int = 0,
     log_every_steps: int = 20,
     notes: Sequence[str] = (),
+    wandb_project: str | None = None,
     config_text: str = "",
 ) -> Results | None:
     """Trains to step `num_steps`, evaluates and reports; continues where the run folder left off.
 
-    `notes` stand in the report: what a reader must know of the run.
-    Returns None without an `EvalConfig` or its suites.
+    `notes` stand in the report: what a reader must know of the run. With `wandb_project`, metrics go to Weights & Biases
+    too. Returns None without an `EvalConfig` or its suites.
     """
     import jax
 
@@ -125,6 +126,7 @@ def train(
         checkpoint_config=checkpoint,
         log_every_steps=log_every_steps,
         callbacks=assembly.callbacks(folder, evaluator, evaluation, num_steps),
+        wandb_project=wandb_project,
     )
     _log_counts(bound, dataset)
     if evaluator is None or evaluation is None:

@@ -1,9 +1,10 @@
-"""A killed run continues bit-equal: the real pipeline, model and checkpoints, a real SIGKILL."""
+"""A run that is killed, or spread over processes, is the same run: real pipeline, model, checkpoints, processes."""
 
 import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -33,10 +34,10 @@ FLAGS = (
 )
 
 
-def start(run_dir, store):
+def start(run_dir, store, *flags):
     command = [sys.executable, "-m", "flantune", "train", "gin/runs/tiny.gin", *FLAGS]
     return subprocess.Popen(
-        [*command, "--run_dir", str(run_dir), "--prepared_dir", str(store)],
+        [*command, *flags, "--run_dir", str(run_dir), "--prepared_dir", str(store)],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
@@ -91,3 +92,27 @@ def test_twenty_steps_equal_seven_a_kill_and_thirteen(tmp_path):
     compared = jax.tree.map(lambda a, b: bool(np.array_equal(np.asarray(a), np.asarray(b))), *trees)
     assert all(jax.tree.leaves(compared))
     assert len(jax.tree.leaves(compared)) > 40
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains_and_one_continues_what_two_began(tmp_path):
+    store = tmp_path / "prepared"
+    finish(tmp_path / "one", store)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    flags = ("--coordinator_address", address, "--process_count", "2", "--process_index")
+    half = f"--gin.experiments.train.num_steps={KILLED_AFTER}"
+    schedule = f"--gin.OptimizerConfig.decay_steps={STEPS}"
+    processes = [
+        start(tmp_path / "two", store, *flags, str(index), half, schedule) for index in range(2)
+    ]
+    for process in processes:
+        _, error = process.communicate(timeout=240)
+        assert process.returncode == 0, error
+    finish(tmp_path / "two", store)
+    alone, together = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert alone.keys() == together.keys()
+    for step, (loss, tokens) in alone.items():
+        assert together[step][1] == tokens  # the same examples in every global batch
+        assert together[step][0] == pytest.approx(loss, rel=1e-5)

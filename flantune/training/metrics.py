@@ -1,6 +1,6 @@
 """Where training metrics go: `metrics.jsonl`, TensorBoard, and the terminal or the log.
 
-Here: `MetricWriter` (files, process 0 alone), `Progress` (for people), and `TrainLog`, which gathers the steps' device
+Here: `MetricWriter` (files and, if asked, Weights & Biases; process 0 alone), `Progress` (for people), and `TrainLog`, which gathers the steps' device
 scalars and feeds both without making the device wait. Metric names are paths: `train/loss`,
 `eval/flan2021:bool_q/accuracy`. Not here: what is measured (`step.py`) and the metrics of tasks
 (`flantune/metrics.py`). Read `trainer.py` next.
@@ -10,11 +10,14 @@ import collections
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import datetime
+import hashlib
 import json
 import math
 import os
 import sys
+import tempfile
 import time
+from typing import Any
 
 from absl import logging
 from etils import epath
@@ -46,7 +49,10 @@ class MetricWriter:
     dropped, so that no step is there twice; TensorBoard is told to hide its points from there on.
     """
 
-    def __init__(self, run_dir: epath.PathLike, *, resume_step: int = 0):
+    def __init__(
+        self, run_dir: epath.PathLike, *, resume_step: int = 0, wandb_project: str | None = None
+    ):
+        self._wandb = None
         self._writes = jax.process_index() == 0
         if not self._writes:
             return
@@ -62,6 +68,8 @@ class MetricWriter:
             purge_step=resume_step + 1 if resume_step else None,
             flush_secs=10,
         )
+        if wandb_project is not None:
+            self._wandb = _wandb_run(run_dir, wandb_project)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Adds {"step": step, **values} as one line, flushed; NaN and infinities, which JSON lacks, become null."""
@@ -72,12 +80,30 @@ class MetricWriter:
         self._file.flush()
         for name, value in values.items():
             self._tensorboard.add_scalar(name, value, step)
+        if self._wandb is not None:
+            self._wandb.log(dict(values), step=step, commit=True)
 
     def close(self) -> None:
         """Flushes and closes both."""
         if self._writes:
             self._file.close()
             self._tensorboard.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def _wandb_run(run_dir: epath.Path, project: str) -> Any:  # an optional package
+    """The Weights & Biases run of a run folder; a folder that is resumed continues its run there."""
+    try:
+        import wandb
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            "experiments.train.wandb_project is set, but wandb is not installed: pip install 'flantune[wandb]'."
+        ) from error
+    folder = os.fspath(run_dir)
+    identity = hashlib.sha256(folder.encode()).hexdigest()[:16]
+    local = tempfile.gettempdir() if "://" in folder else folder
+    return wandb.init(project=project, name=run_dir.name, id=identity, resume="allow", dir=local)
 
 
 def summarise(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -148,8 +174,9 @@ class TrainLog:
         num_steps: int,
         every_steps: int,
         window: Sequence[Mapping[str, float]] = (),
+        wandb_project: str | None = None,
     ):
-        self._writer = MetricWriter(run_dir, resume_step=start_step)
+        self._writer = MetricWriter(run_dir, resume_step=start_step, wandb_project=wandb_project)
         self._progress = Progress(start_step, num_steps)
         self._every_steps = every_steps
         self._window = [dict(step) for step in window]

@@ -79,6 +79,7 @@ def train(
     log_every_steps: int = 10,
     callbacks: Sequence[Callback] = (),
     initial_params: PyTree = None,
+    wandb_project: str | None = None,
 ) -> state_lib.TrainState:
     """The state after `num_steps` updates, counted from the start of the run folder, not of this call.
 
@@ -106,7 +107,9 @@ def train(
             seed=seed,
         )
         start_step = step = int(state.step)
-        log = metrics_lib.TrainLog(run_dir, start_step, num_steps, log_every_steps, window)
+        log = metrics_lib.TrainLog(
+            run_dir, start_step, num_steps, log_every_steps, window, wandb_project
+        )
         with contextlib.closing(log):
             for step in range(start_step + 1, num_steps + 1):
                 batch = sharding.shard_batch(_next_batch(batches, step, num_steps), mesh, rules)

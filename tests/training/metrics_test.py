@@ -1,6 +1,7 @@
 """Files of metrics, windows of steps, and what a resumed run keeps."""
 
 import json
+import sys
 import types
 
 import jax.numpy as jnp
@@ -92,3 +93,23 @@ def test_tokens_per_second_leaves_out_the_first_step_and_pauses(tmp_path, monkey
     (line,) = metrics.read_metrics(tmp_path)
     assert line["train/seconds_per_step"] == 1.5  # 1 s and 2 s
     assert line["train/tokens_per_second"] == pytest.approx(16 / 3)
+
+
+def test_wandb_gets_the_same_lines(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    writer = metrics.MetricWriter(tmp_path / "run", wandb_project="tests")
+    writer.write(1, {"train/loss": 2.0})
+    writer.write(2, {"train/loss": 1.5})
+    assert wandb.run.summary["train/loss"] == 1.5
+    assert wandb.run.step >= 2
+    writer.close()
+    assert wandb.run is None
+    assert metrics.read_metrics(tmp_path / "run")[-1]["train/loss"] == 1.5
+
+
+def test_wandb_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ValueError, match="not installed"):
+        metrics.MetricWriter(tmp_path, wandb_project="tests")
