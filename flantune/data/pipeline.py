@@ -2,7 +2,8 @@
 
 The mixture's blocks (`schedule.py`) are dealt to lanes, lane l owning blocks l, l + lanes, ... A lane renders,
 tokenises and packs one block at a time and gives the same number of rows to every global batch. Process p of P runs the
-lanes l with l mod P = p. The whole state is (block, row) for each lane.
+p-th P-th of the lanes, so the rows of a global batch stand in the order of the lanes whatever P is (dropout goes by
+place). The whole state is (block, row) for each lane.
 
     {"lanes": {"0": [0, 12], "1": [1, 12]}}     after some batches of 2 lanes
 """
@@ -153,7 +154,8 @@ class TrainDataset(grain.IterDataset[Batch]):
         self.packer = packer
         self.rows_per_lane = batch_size // lanes
         self.lanes = lanes
-        self.own_lanes = tuple(range(process_index, lanes, process_count))
+        share = lanes // process_count
+        self.own_lanes = tuple(range(process_index * share, (process_index + 1) * share))
 
     def __iter__(self) -> "TrainIterator":
         return TrainIterator(self)

@@ -13,6 +13,7 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 
+from absl import logging
 import numpy as np
 
 from flantune import prompting
@@ -43,6 +44,8 @@ def register(
     seed: int = 0,
 ) -> tuple[str, ...]:
     """Publishes the tasks and mixtures of some modules; returns the names of the mixtures and tasks.
+
+    A mixture with a member that no listed module defines is not published; the log says so.
 
     Splits are prepared when a dataset is first read. Calling it again with the same modules changes nothing.
 
@@ -78,7 +81,8 @@ def register(
     for member in members:
         if seqio_name(member) not in seqio.TaskRegistry.names():
             _add_task(member, catalog.task(member), rows, features, seed)
-    for name in catalog.mixtures:
+    mixtures = _resolvable(catalog)
+    for name in mixtures:
         if seqio_name(name) not in seqio.MixtureRegistry.names():
             shares = _Shares(catalog, rows, name, split)
             seqio.MixtureRegistry.add(
@@ -88,7 +92,20 @@ def register(
                     for member in catalog.members(name)
                 ],
             )
-    return (*map(seqio_name, catalog.mixtures), *map(seqio_name, members))
+    return (*map(seqio_name, mixtures), *map(seqio_name, members))
+
+
+def _resolvable(catalog: catalog_lib.Catalog) -> list[str]:
+    """Mixtures whose members the modules define; the others are logged, since a module may export many mixtures."""
+    names = []
+    for name in catalog.mixtures:
+        try:
+            catalog.members(name)
+        except KeyError as error:
+            logging.warning("The mixture %s is not published. %s", name, error.args[0])
+        else:
+            names.append(name)
+    return names
 
 
 def seqio_name(name: str) -> str:

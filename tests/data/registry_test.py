@@ -161,6 +161,12 @@ def test_registering_again_changes_nothing(published, places):
     assert set(registry.register([MODULE], FEATURES, seed=3, **places)) == set(published)
 
 
+def test_a_mixture_of_unknown_tasks_is_left_out(places):
+    other = Mixture(name="r_other", rates={"elsewhere:*": 1.0})
+    with testing.task_module("partial", [QA], [other]), testing.temporary_registries():
+        assert "r_other" not in registry.register(["partial"], FEATURES, **places)
+
+
 def test_names_that_fall_together_are_refused(places):
     twin = testing.make_task("r:nli_two", {"train": [{"text": "a", "answer": "b"}]})
     with (
