@@ -7,6 +7,7 @@ heavy is imported before a command runs. Read `experiments.py` next: it has the 
 """
 
 import argparse
+import ast
 from collections.abc import Callable, Sequence
 import logging as std_logging
 import os
@@ -48,8 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    text = text.split("\n  In call to configurable")[0]  # gin adds where it was called
+    text = str(error).split("\n  In call to configurable")[0]  # gin adds where it was called
+    if isinstance(error, KeyError) and text[:1] in ("'", '"'):
+        text = str(ast.literal_eval(text))  # the text of a KeyError is the repr of its message
     return " ".join(text.split()) or type(error).__name__
 
 

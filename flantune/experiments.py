@@ -74,7 +74,7 @@ def train(
     import jax
 
     from flantune import assembly
-    from flantune.training import optimizers, sharding, state, trainer
+    from flantune.training import checkpoints, optimizers, sharding, state, trainer
 
     start_s = time.monotonic()
     if evaluation is not None and not evaluation.suites:
@@ -85,13 +85,6 @@ def train(
     _prepare(catalog, store, data, evaluation, None).raise_if_failed()
     bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
     _log_mixture(bound)
-    if jax.process_index() == 0:
-        run_folder.write_start(
-            folder,
-            config_text=config_text,
-            devices=[str(device) for device in jax.devices()],
-            mixture=bound.table(),
-        )
     vocabulary = loading.load_vocabulary(
         data, folder / run_folder.VOCABULARY, store=store, bound=bound
     )
@@ -113,9 +106,19 @@ def train(
         process_count=jax.process_count(),
     )
     rules = sharding.axis_rules(mesh)
+    made_optimizer = optimizers.make_optimizer(optimizer, num_steps, network.logical_axes())
+    checkpoints.Checkpoints(folder).step_to_resume(num_steps)
+    # Only now: a run that is refused leaves the folder as it was.
+    if jax.process_index() == 0:
+        run_folder.write_start(
+            folder,
+            config_text=config_text,
+            devices=[str(device) for device in jax.devices()],
+            mixture=bound.table(),
+        )
     final = trainer.train(
         model=network,
-        optimizer=optimizers.make_optimizer(optimizer, num_steps, network.logical_axes()),
+        optimizer=made_optimizer,
         optimizer_config=optimizer,
         batches=loading.prefetched(dataset),
         mesh=device_mesh,

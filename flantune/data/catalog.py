@@ -7,6 +7,7 @@ next.
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import importlib
+import os
 import pathlib
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ class Catalog:
     modules: tuple[str, ...]
     tasks: Mapping[str, task_lib.InstructionTask]
     mixtures: Mapping[str, mixture_lib.Mixture]
+    problems: tuple[str, ...] = ()  # families of which no task was found
 
     def task(self, name: str) -> task_lib.InstructionTask:
         """The task of "family:dataset" or "family:dataset#setting".
@@ -45,7 +47,10 @@ class Catalog:
         Raises:
             KeyError: no such mixture or task, or a member of the mixture does not exist.
         """
-        return self._as_mixture(name).members(self.mixtures, self.tasks)
+        try:
+            return self._as_mixture(name).members(self.mixtures, self.tasks)
+        except KeyError as error:
+            raise KeyError(" ".join([error.args[0], *self.problems])) from error
 
     def rates(self, name: str, num_rows: Callable[[str], int]) -> dict[str, float]:
         """The share of each task of a mixture, in examples; `num_rows` gives the rows of a member."""
@@ -72,19 +77,25 @@ def load(modules: Sequence[str], store: store_lib.Store, data_dir: pathlib.Path)
     """
     tasks: dict[str, task_lib.InstructionTask] = {}
     mixtures: dict[str, mixture_lib.Mixture] = {}
+    problems: list[str] = []
     for module in modules:
         exported = _import(module)
         for entry in getattr(exported, "TASKS", ()):
-            found = (
+            found: tuple[task_lib.InstructionTask, ...] = (
                 store_lib.family_tasks(entry, store, data_dir)
                 if isinstance(entry, task_lib.TaskFamily)
                 else (entry,)
             )
+            if not found:
+                problems.append(
+                    f"No task of the family {entry.name!r} was found below {data_dir} (--data_dir or FLANTUNE_DATA_DIR) "
+                    f"or in the prepared store {os.fspath(store.root)}."
+                )
             for task in found:
                 _add(tasks, task.name, task, module)
         for mixture in getattr(exported, "MIXTURES", ()):
             _add(mixtures, mixture.name, mixture, module)
-    return Catalog(modules=tuple(modules), tasks=tasks, mixtures=mixtures)
+    return Catalog(modules=tuple(modules), tasks=tasks, mixtures=mixtures, problems=tuple(problems))
 
 
 def _import(module: str) -> object:

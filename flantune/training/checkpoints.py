@@ -132,6 +132,20 @@ class Checkpoints:
         """The last step that has a complete checkpoint; None without any."""
         return max(self.steps(), default=None)
 
+    def step_to_resume(self, num_steps: int) -> int | None:
+        """The last step that has a complete checkpoint; None without any.
+
+        Raises:
+            ValueError: it is beyond `num_steps`.
+        """
+        step = self.latest_step()
+        if step is not None and step > num_steps:
+            raise ValueError(
+                f"{self.directory} is at step {step}, beyond num_steps = {num_steps}. "
+                "Ask for more steps or use another run folder."
+            )
+        return step
+
     def save(
         self, step: int, state: state_lib.TrainState, data_state: Mapping[str, object]
     ) -> None:
@@ -180,8 +194,9 @@ class Checkpoints:
         path = self._existing(step)
         saved = _saved_shapes(path)["params"]
         state_lib.check_same_tree(abstract_params, saved, what=f"The checkpoint {path}")
-        loading = ocp.options.PyTreeOptions.Loading(partial_load=True)
-        with ocp.Context(pytree_options=ocp.options.PyTreeOptions(loading=loading)):
+        context = ocp.Context()
+        context.pytree.loading.partial_load = True
+        with context:
             restored = ocp.load_checkpointables(path, {_STATE: {"params": abstract_params}})
         return restored[_STATE]["params"]
 

@@ -150,17 +150,12 @@ def _restore_or_init(
     initial_params: PyTree,
 ) -> tuple[state_lib.TrainState, Sequence[Mapping[str, float]]]:
     """The last checkpoint's state, its batches' place set, and its open window; or a fresh state."""
-    step = checkpoints.latest_step()
+    step = checkpoints.step_to_resume(num_steps)
     if step is None:
         logging.info("No checkpoint in %s: starting at step 0.", checkpoints.directory)
         return state_lib.init_state(
             model, optimizer, mesh, rules, seed, initial_params=initial_params
         ), []
-    if step > num_steps:
-        raise ValueError(
-            f"{checkpoints.directory} is at step {step}, beyond num_steps = {num_steps}. "
-            "Ask for more steps or use another run folder."
-        )
     abstract = state_lib.abstract_state(model, optimizer, mesh, rules)
     state, place = checkpoints.restore(abstract, step)
     batches.set_state(place["batches"])
