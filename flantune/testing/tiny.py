@@ -66,7 +66,7 @@ def prepare(tasks: Sequence[InstructionTask], root: pathlib.Path) -> store_lib.S
 
 @contextlib.contextmanager
 def task_module(
-    name: str, tasks: Sequence[InstructionTask], mixtures: Sequence[Mixture] = ()
+    name: str, tasks: Sequence[InstructionTask | TaskFamily], mixtures: Sequence[Mixture] = ()
 ) -> Iterator[None]:
     """A module of that name, importable inside the block, which exports the tasks and mixtures."""
     module = types.ModuleType(name)
