@@ -12,6 +12,7 @@ from flantune.configs import ModelConfig
 from flantune.data import (
     InstructionTask,
     Mixture,
+    TaskFamily,
     prepare as prepare_lib,
     sources,
     store as store_lib,
