@@ -34,11 +34,14 @@ def make_evaluator(
     catalog: catalog_lib.Catalog,
     store: store_lib.Store,
     data: DataConfig,
-    evaluation: EvalConfig,
+    evaluation: EvalConfig | None,
     network: t5.EncoderDecoder,
     vocabulary: vocabulary_lib.Vocabulary,
     mesh: jax.sharding.Mesh,
-) -> evaluator_lib.Evaluator[PyTree]:
+) -> evaluator_lib.Evaluator[PyTree] | None:
+    """What scores parameters on the suites; None where there are none."""
+    if evaluation is None or not evaluation.suites:
+        return None
     tokenizer = tokenize.Tokenizer(
         vocabulary,
         inputs_length=data.inputs_length,

@@ -42,7 +42,7 @@ def prepare(
     """Fills the prepared store with all that a run reads; what is there and unchanged is left alone."""
     store = loading.open_store(data)
     catalog = catalog_lib.load(data.modules, store, loading.data_dir(data))
-    result = _prepare(catalog, store, data, evaluation, num_processes)
+    result = _prepare(catalog, store, data, _splits(data, evaluation), num_processes)
     size = vocabulary_lib.size_to_train(data.vocabulary)
     if size is not None and not result.failed:
         bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
@@ -77,12 +77,8 @@ def train(
     from flantune.training import checkpoints, optimizers, sharding, state, trainer
 
     start_s = time.monotonic()
-    if evaluation is not None and not evaluation.suites:
-        evaluation = None
     folder = epath.Path(run_dir)
-    store = loading.open_store(data)
-    catalog = catalog_lib.load(data.modules, store, loading.data_dir(data))
-    _prepare(catalog, store, data, evaluation, None).raise_if_failed()
+    catalog, store = _prepared(data, _splits(data, evaluation))
     bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
     _log_mixture(bound)
     vocabulary = loading.load_vocabulary(
@@ -90,12 +86,8 @@ def train(
     )
     network = assembly.make_network(model, vocabulary)
     device_mesh = sharding.make_mesh(mesh)
-    evaluator = (
-        None
-        if evaluation is None
-        else assembly.make_evaluator(
-            catalog, store, data, evaluation, network, vocabulary, device_mesh
-        )
+    evaluator = assembly.make_evaluator(
+        catalog, store, data, evaluation, network, vocabulary, device_mesh
     )
     dataset = loading.train_dataset(
         bound,
@@ -134,21 +126,23 @@ def train(
     _log_counts(bound, dataset)
     if evaluator is None or evaluation is None:
         return None
+    untuned = state.initial_params(network, seed) if evaluation.untuned_baseline else None
     tuned = evaluator.evaluate(final.params, num_steps)
-    untuned = None
-    if evaluation.untuned_baseline:
-        untuned = network.init(state.purpose_key(seed, state.INIT_PURPOSE))
     results = assembly.with_baselines(evaluator, tuned, untuned)
     if jax.process_index() == 0:
-        facts = {
-            "mixture": data.mixture,
-            "steps": num_steps,
-            "seconds": round(time.monotonic() - start_s),
-            "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-            "notes": list(notes),
-        }
+        facts = {"mixture": data.mixture, "steps": num_steps, **_run_facts(start_s, notes)}
         report.write_report(folder, tuned, results.baselines, facts, assembly.loss_curve(folder))
     return results
+
+
+def _run_facts(start_s: float, notes: Sequence[str]) -> dict[str, object]:
+    import jax
+
+    return {
+        "seconds": round(time.monotonic() - start_s),
+        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "notes": list(notes),
+    }
 
 
 def evaluate(
@@ -163,20 +157,24 @@ def evaluate(
     """Scores a run folder's checkpoint, the last one unless `step` says which, beside the baselines.
 
     Predictions and report go to `eval/<step>/` of the run folder.
+
+    Raises:
+        ValueError: there are no suites.
+        FileNotFoundError: there is no such checkpoint.
     """
     import jax
 
     from flantune import assembly
 
-    store = loading.open_store(data)
-    catalog = catalog_lib.load(data.modules, store, loading.data_dir(data))
-    _prepare(catalog, store, data, evaluation, None, train=False).raise_if_failed()
+    catalog, store = _prepared(data, _splits(data, evaluation, train=False))
     params, found_step, network, vocabulary, device_mesh = assembly.restore(
         checkpoint, model, data, mesh, step
     )
     evaluator = assembly.make_evaluator(
         catalog, store, data, evaluation, network, vocabulary, device_mesh
     )
+    if evaluator is None:
+        raise ValueError("EvalConfig.suites is empty: there is nothing to evaluate.")
     tuned = evaluator.evaluate(params, found_step)
     if jax.process_index() == 0:
         report.write_evaluation(epath.Path(checkpoint), tuned)
@@ -217,7 +215,7 @@ def describe_mixture(
 ) -> list[dict[str, object]]:
     """Tasks of a mixture with their shares: what a run would train on. Prepares what is missing."""
     name, split = mixture or data.mixture, split or data.split
-    catalog, store = _prepared(data, name, split)
+    catalog, store = _prepared(data, [(name, split)])
     return loading.bind_mixture(catalog, store, name, split=split).table()
 
 
@@ -226,7 +224,7 @@ def describe_task(
 ) -> dict[str, object]:
     """Facts, templates and some rendered examples of a task. Prepares its split where that is missing."""
     split = split or data.split
-    catalog, store = _prepared(data, task, split)
+    catalog, store = _prepared(data, [(task, split)])
     found = catalog.task(task)
     member = tokenize.make_member(task, found, split, "all")
     manifest = store.manifest(found.name, split)
@@ -257,15 +255,23 @@ def describe_task(
     }
 
 
+def _splits(
+    data: DataConfig, evaluation: EvalConfig | None, *, train: bool = True
+) -> list[tuple[str, str]]:
+    """(mixture, split) pairs that a job reads."""
+    wanted = [(data.mixture, data.split)] if train else []
+    if evaluation is not None:
+        wanted += [(suite.mixture or data.mixture, suite.split) for suite in evaluation.suites]
+    return wanted
+
+
 def _prepared(
-    data: DataConfig, mixture: str, split: str
+    data: DataConfig, wanted: Sequence[tuple[str, str]]
 ) -> tuple[catalog_lib.Catalog, store_lib.Store]:
-    """The catalog and store of a run, with a mixture's split prepared."""
+    """The catalog and store of a run, with the splits of some mixtures prepared."""
     store = loading.open_store(data)
     catalog = catalog_lib.load(data.modules, store, loading.data_dir(data))
-    wanted = loading.splits_needed(catalog, [(mixture, split)])
-    tasks = [(catalog.tasks[name], splits) for name, splits in wanted]
-    prepare_lib.prepare(tasks, store, loading.data_dir(data)).raise_if_failed()
+    _prepare(catalog, store, data, wanted).raise_if_failed()
     return catalog, store
 
 
@@ -273,14 +279,9 @@ def _prepare(
     catalog: catalog_lib.Catalog,
     store: store_lib.Store,
     data: DataConfig,
-    evaluation: EvalConfig | None,
-    num_processes: int | None,
-    *,
-    train: bool = True,
+    wanted: Sequence[tuple[str, str]],
+    num_processes: int | None = None,
 ) -> prepare_lib.PrepareReport:
-    wanted = [(data.mixture, data.split)] if train else []
-    if evaluation is not None:
-        wanted += [(suite.mixture or data.mixture, suite.split) for suite in evaluation.suites]
     tasks = [
         (catalog.tasks[name], splits) for name, splits in loading.splits_needed(catalog, wanted)
     ]

@@ -66,8 +66,13 @@ def purpose_key(seed: int, purpose: int) -> PRNGKeyArray:
     return jax.random.fold_in(jax.random.key(seed), purpose)
 
 
+def initial_params(model: Model, seed: int) -> Params:
+    """The parameters that a run with this seed starts from."""
+    return model.init(purpose_key(seed, INIT_PURPOSE))
+
+
 def _fresh_state(model: Model, optimizer: optax.GradientTransformation, seed: int) -> TrainState:
-    params = model.init(purpose_key(seed, INIT_PURPOSE))
+    params = initial_params(model, seed)
     return _state_of(params, optimizer)
 
 
