@@ -127,7 +127,9 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _add_eval(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    about = "Score a checkpoint on the suites of its run, or of other gin files."
+    about = (
+        "Score a checkpoint on the suites of its run; gin files and flags win over the run's own."
+    )
     _add_checkpoint(_command(commands, "eval", _run_eval, about))
 
 
@@ -158,12 +160,12 @@ def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
 
 
 def _parse_gin(parsed: argparse.Namespace, bindings: list[str]) -> list[str]:
-    """Parses the run's files, or the ones of its checkpoint, and returns their paths."""
+    """Parses the config of the checkpoint, if there is one, then the files and flags, and returns the files."""
     from flantune import gin_files
 
     files = [*parsed.gin_file, *parsed.files]
-    if not files and getattr(parsed, "checkpoint", None):
-        files = [os.fspath(_config_of(parsed.checkpoint))]
+    if getattr(parsed, "checkpoint", None):
+        files = [os.fspath(_config_of(parsed.checkpoint)), *files]
     if not files:
         raise ValueError("Name a run file, for example gin/runs/quickstart.gin.")
     given = {"data_dir": parsed.data_dir, "prepared_dir": parsed.prepared_dir}

@@ -13,13 +13,15 @@ _OPTIMIZERS = ("adafactor", "adamw")
 _TEMPLATE_SETS = ("training", "held_out", "all")
 
 
+def check_whole(name: str, value: object, smallest: int = 1) -> None:
+    """Raises ValueError where a value is no whole number from `smallest` on."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
+        raise ValueError(f"{name} must be a whole number of at least {smallest}, not {value!r}.")
+
+
 def _check_positive(config: object, *names: str) -> None:
     for name in names:
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(
-                f"{type(config).__name__}.{name} must be a whole number of at least 1, not {value!r}."
-            )
+        check_whole(f"{type(config).__name__}.{name}", getattr(config, name))
 
 
 def _check_fraction(config: object, *names: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from absl import logging
 from etils import epath
 
-from flantune import run_folder
+from flantune import configs, run_folder
 from flantune.configs import (
     CheckpointConfig,
     DataConfig,
@@ -25,6 +25,7 @@ from flantune.data import (
     catalog as catalog_lib,
     loading,
     prepare as prepare_lib,
+    split_job,
     store as store_lib,
     tokenize,
     vocabulary as vocabulary_lib,
@@ -77,6 +78,9 @@ def train(
     from flantune.training import checkpoints, optimizers, sharding, state, trainer
 
     start_s = time.monotonic()
+    configs.check_whole("experiments.train.num_steps", num_steps)
+    configs.check_whole("experiments.train.log_every_steps", log_every_steps)
+    configs.check_whole("experiments.train.seed", seed, 0)
     folder = epath.Path(run_dir)
     catalog, store = _prepared(data, _splits(data, evaluation))
     bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
@@ -285,7 +289,27 @@ def _prepare(
     tasks = [
         (catalog.tasks[name], splits) for name, splits in loading.splits_needed(catalog, wanted)
     ]
-    return prepare_lib.prepare(tasks, store, loading.data_dir(data), num_processes=num_processes)
+    return prepare_lib.prepare(
+        tasks,
+        store,
+        loading.data_dir(data),
+        num_processes=num_processes,
+        on_progress=_LogProgress(),
+    )
+
+
+class _LogProgress:
+    """Logs how far the preparation is, every few seconds."""
+
+    _EVERY_S = 5.0
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, result: split_job.SplitResult, done: int, total: int) -> None:
+        if time.monotonic() - self._last > self._EVERY_S:
+            self._last = time.monotonic()
+            logging.info("Prepared %d of %d splits, the last one of %s.", done, total, result.task)
 
 
 def _log_mixture(bound: loading.BoundMixture) -> None:

@@ -145,6 +145,14 @@ def test_eval_uses_the_run_s_own_config(trained, capsys):
     assert tuned == json.loads((trained / "report.json").read_text())["summary"]["seen"]
 
 
+def test_eval_takes_other_suites_over_the_run_s(trained, capsys, workplace):
+    suite = "'held_out'"
+    arguments = ["eval", "--checkpoint", str(trained), "--json"]
+    assert cli.main([*arguments, f"--gin.EvalSuite.templates={suite}"]) == 0
+    result = json.loads(capsys.readouterr().out)["results"]["tuned"]["suites"][0]["tasks"][0]
+    assert [template["template_id"] for template in result["by_template"]["templates"]] == [1]
+
+
 def test_infer_adds_predictions_to_a_file(trained, workplace, capsys):
     rows = [{"inputs": "Copy: aa", "id": 7}, {"inputs": "Again bb", "id": 8}]
     (workplace / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -199,6 +207,9 @@ def test_wrong_names_end_in_one_sentence(capsys, trained):
     assert "'no_module', which cannot be imported" in error
     assert "Did you mean 'num_steps'" in fails(
         capsys, "train", "tiny_run.gin", "--gin.train.num_stesp=3"
+    )
+    assert "must be a whole number of at least 1, not 0" in fails(
+        capsys, "train", "tiny_run.gin", "--gin.experiments.train.num_steps=0"
     )
     assert "no run folder" in fails(capsys, "eval", "--checkpoint", "nowhere")
     assert "step 77" in fails(capsys, "eval", "--checkpoint", str(trained), "--step", "77")
