@@ -113,7 +113,6 @@ def _task(
         metrics=(metrics.exact_match,),
         lineage=lineage,
         licence=_LICENCE,
-        may_cut=("question",),
     )
 
 
