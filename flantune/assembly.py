@@ -130,3 +130,14 @@ def loss_curve(folder: epath.Path) -> list[tuple[int, float]]:
         if step is not None and loss is not None:
             curve.append((int(step), float(loss)))
     return curve
+
+
+def training_seconds(folder: epath.Path) -> float:
+    """Time spent in training steps, over all restarts, without compilation and evaluation."""
+    total, before = 0.0, 0.0
+    for line in metrics.read_metrics(folder):
+        step, seconds = line.get("step"), line.get("train/seconds_per_step")
+        if step is not None and seconds is not None:
+            total += seconds * (step - before)
+            before = step
+    return total

@@ -77,7 +77,6 @@ def train(
     from flantune import assembly
     from flantune.training import checkpoints, optimizers, sharding, state, trainer
 
-    start_s = time.monotonic()
     configs.check_whole("experiments.train.num_steps", num_steps)
     configs.check_whole("experiments.train.log_every_steps", log_every_steps)
     configs.check_whole("experiments.train.seed", seed, 0)
@@ -134,19 +133,15 @@ def train(
     tuned = evaluator.evaluate(final.params, num_steps)
     results = assembly.with_baselines(evaluator, tuned, untuned)
     if jax.process_index() == 0:
-        facts = {"mixture": data.mixture, "steps": num_steps, **_run_facts(start_s, notes)}
+        facts = {
+            "mixture": data.mixture,
+            "steps": num_steps,
+            "training_seconds": round(assembly.training_seconds(folder)),
+            "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+            "notes": list(notes),
+        }
         report.write_report(folder, tuned, results.baselines, facts, assembly.loss_curve(folder))
     return results
-
-
-def _run_facts(start_s: float, notes: Sequence[str]) -> dict[str, object]:
-    import jax
-
-    return {
-        "seconds": round(time.monotonic() - start_s),
-        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-        "notes": list(notes),
-    }
 
 
 def evaluate(

@@ -111,12 +111,12 @@ def spread_cells(spread: Spread, unit: str) -> list[str]:
 
 
 def run_facts(run: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Label and text of each fact but the notes; "seconds" becomes a time in minutes."""
+    """Label and text of each fact but the notes; "..._seconds" becomes a time in minutes."""
     return [(_fact_label(key), _fact(key, value)) for key, value in run.items() if key != "notes"]
 
 
 def _fact_label(key: str) -> str:
-    return "time" if key == "seconds" else key.replace("_", " ")
+    return key.replace("seconds", "time").replace("_", " ")
 
 
 def notes(run: Mapping[str, object]) -> list[str]:
@@ -126,7 +126,7 @@ def notes(run: Mapping[str, object]) -> list[str]:
 
 
 def _fact(key: str, value: object) -> str:
-    if key == "seconds" and isinstance(value, int | float):
+    if key.endswith("seconds") and isinstance(value, int | float):
         minutes, seconds = divmod(round(value), 60)
         return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
     if isinstance(value, int) and not isinstance(value, bool):

@@ -12,6 +12,15 @@ import string
 ANSWER = "answer"
 OPTIONS = "options"
 _FIELD_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
+# Slips that earlier collections shipped: a line break that lost its backslash, and a mark written twice. An ellipsis of
+# three dots and pairs such as "?!" are no slips.
+_TYPOS = (
+    (
+        re.compile(r"\}n(?=\n|\{|$)"),
+        "has an 'n' after a field, perhaps a line break without its backslash",
+    ),
+    (re.compile(r"([?!,;:])\1|(?<!\.)\.\.(?!\.)"), "doubles a punctuation mark"),
+)
 
 
 @functools.lru_cache(maxsize=65_536)
@@ -48,6 +57,14 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     )
 
 
+def _check_typos(text: str) -> None:
+    for pattern, problem in _TYPOS:
+        match = pattern.search(text)
+        if match:
+            around = text[max(0, match.start() - 15) : match.end() + 15]
+            raise ValueError(f"Template {text!r} {problem}: {around!r}.")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Template:
     """One wording of a task.
@@ -59,7 +76,7 @@ class Template:
         held_out: kept for evaluation only: never used in training.
 
     Raises:
-        ValueError: a template without a field of the example, or a target without `{answer}`.
+        ValueError: a template without a field of the example, a target without `{answer}`, or a likely typing error.
     """
 
     inputs: str
@@ -76,6 +93,8 @@ class Template:
             raise ValueError(
                 f"Template inputs {self.inputs!r} give the answer away with {{answer}}."
             )
+        for text in (self.inputs, self.targets):
+            _check_typos(text)
         if ANSWER not in fields_of(self.targets):
             raise ValueError(f"Template targets {self.targets!r} must hold {{answer}}.")
 

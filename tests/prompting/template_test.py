@@ -61,3 +61,25 @@ def test_extract_undoes_targets(answer):
 def test_extract_stops_at_a_literal_between_the_answer_and_a_later_field():
     template = prompting.Template(inputs="{q}", targets="{answer} because {why}")
     assert template.extract("yes because it rains because of clouds") == "yes"
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        "{premise}\n{hypothesis}n\n{options}",
+        "{hypothesis}n",
+        "Is it {question}??",
+        "Read this:: {text}",
+        "{text}.. Continue",
+    ],
+)
+def test_likely_typing_errors_are_refused(inputs):
+    with pytest.raises(ValueError, match=r"after a field|doubles a punctuation mark"):
+        prompting.Template(inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    "inputs", ["{a}nn {b}", "{a}... and then?", "Really?! {a}", "{number}nd place", "{a}\n---\n{b}"]
+)
+def test_what_only_looks_like_one_is_allowed(inputs):
+    assert prompting.Template(inputs=inputs).inputs == inputs
