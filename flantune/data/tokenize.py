@@ -11,7 +11,7 @@ import dataclasses
 
 from flantune import prompting
 from flantune.data import task as task_lib, vocabulary as vocabulary_lib
-from flantune.prompting import choice, rendering
+from flantune.prompting import choice, filters, rendering
 
 _MAX_ATTEMPTS = 12  # each takes at least a tenth off: 0.9 ** 12 leaves 28 % of the first guess
 
@@ -159,7 +159,7 @@ class Tokenizer:
                 return prompt, ids
             length = len(ids)
         for name in task.may_cut:
-            text = rendering.text_of(request.fields[name])
+            text = filters.text_of(request.fields[name])
             field_length = max(1, len(self._vocabulary.encode(text)))
             overflow = length - (self._inputs_length - 1)
             keep = int(len(text) * max(0, field_length - overflow) / field_length)

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import difflib
 
-from flantune.prompting import choice, options, template as template_lib
+from flantune.prompting import choice, filters, options, template as template_lib
 
 LABEL = "label"  # index of the right answer choice
-FieldValue = str | int | float | bool | Sequence[str]
+FieldValue = filters.Value
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,15 +42,6 @@ def usable_templates(templates: Sequence[template_lib.Template], which: str) -> 
         for index, template in enumerate(templates)
         if which == "all" or template.held_out == (which == "held_out")
     )
-
-
-def text_of(value: FieldValue) -> str:
-    """A field's value as text; a list becomes its items joined by commas."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Sequence):
-        return ", ".join(value)
-    return str(value)
 
 
 def render(
@@ -96,26 +87,26 @@ def render(
         references=references,
         candidates=shown.candidates,
         template=position,
-        input_text=" ".join(text_of(fields[name]) for name in own),
+        input_text=" ".join(filters.text_of(fields[name]) for name in own),
     )
 
 
-class _Values(dict[str, str]):
-    """Texts by field name, made only for the fields that a template uses."""
+class _Values(dict[str, FieldValue]):
+    """Values by field name: of the example, of the task's constants, and those that the prompt adds."""
 
     def __init__(self, fields: Mapping[str, FieldValue], constants: Mapping[str, str]) -> None:
         super().__init__()
         self._fields = fields
         self._constants = constants
 
-    def with_extra(self, extra: Mapping[str, str]) -> "_Values":
+    def with_extra(self, extra: Mapping[str, FieldValue]) -> "_Values":
         values = _Values(self._fields, self._constants)
         values.update(extra)
         return values
 
-    def __missing__(self, name: str) -> str:
+    def __missing__(self, name: str) -> FieldValue:
         if name in self._fields:
-            return text_of(self._fields[name])
+            return self._fields[name]
         if name in self._constants:
             return self._constants[name]
         known = [*self._fields, *self._constants]
@@ -139,14 +130,14 @@ def _choices(
 
 def _references(fields: Mapping[str, FieldValue], candidates: Sequence[str]) -> tuple[str, ...]:
     if candidates:
-        return (candidates[int(text_of(fields[LABEL]))],)
+        return (candidates[int(filters.text_of(fields[LABEL]))],)
     return _texts(fields[template_lib.ANSWER])
 
 
 def _texts(value: FieldValue) -> tuple[str, ...]:
     """A list's items, or a single value as a list of one."""
     if isinstance(value, str | int | float):
-        return (text_of(value),)
+        return (filters.text_of(value),)
     return tuple(value)
 
 

@@ -1,13 +1,17 @@
 """`Template`: the text of a prompt and of its target, with `{field}` where a field goes.
 
-`{answer}` and `{options}` are filled by `rendering.py`; `{{` and `}}` stand for single braces. Read `options.py` next.
+`{answer}` and `{options}` are filled by `rendering.py`; `{field|filter}` shapes a value (`filters.py`); `{{` and `}}`
+stand for single braces. Read `options.py` next.
 """
 
 from collections.abc import Mapping
 import dataclasses
+import difflib
 import functools
 import re
 import string
+
+from flantune.prompting import filters
 
 ANSWER = "answer"
 OPTIONS = "options"
@@ -24,36 +28,56 @@ _TYPOS = (
 
 
 @functools.lru_cache(maxsize=65_536)
-def parse(text: str) -> tuple[tuple[str, str | None], ...]:
-    """Pairs of literal text and the field after it (None at the end).
+def parse(text: str) -> tuple[tuple[str, str | None, tuple[str, ...]], ...]:
+    """Triples of literal text, the field after it (None at the end) and the field's filters.
 
-    Example: `parse("Sum {a} and {b}.")` is `(("Sum ", "a"), (" and ", "b"), (".", None))`.
+    Example: `parse("Sum {a} and {b|strip}.")` is
+    `(("Sum ", "a", ()), (" and ", "b", ("strip",)), (".", None, ()))`.
 
     Raises:
-        ValueError: a brace stands alone, or a field is not a plain lower-case name.
+        ValueError: a brace stands alone, a field is not a plain lower-case name, or a filter does not exist.
     """
     try:
         pieces = list(string.Formatter().parse(text))
     except ValueError as error:
         raise ValueError(f"Template {text!r} has a brace that stands alone ({error}).") from error
-    for _, field, spec, conversion in pieces:
-        if field is not None and (spec or conversion or not _FIELD_NAME.match(field)):
+    parsed = []
+    for literal, field, spec, conversion in pieces:
+        name, *names = (field or "").split("|")
+        if field is not None and (spec or conversion or not _FIELD_NAME.match(name)):
             raise ValueError(
                 f"Template {text!r} has the field {{{field}}}; a field is a lower-case name without format or "
                 "conversion, and a literal brace is doubled."
             )
-    return tuple((literal, field) for literal, field, _, _ in pieces)
+        _check_filters(text, name, names)
+        parsed.append((literal, None if field is None else name, tuple(names)))
+    return tuple(parsed)
+
+
+def _check_filters(text: str, field: str, names: list[str]) -> None:
+    if names and field in (ANSWER, OPTIONS):
+        raise ValueError(
+            f"Template {text!r} filters {{{field}}}, whose text is compared or shown as it is."
+        )
+    for name in names:
+        if name not in filters.FILTERS:
+            near = difflib.get_close_matches(name, filters.FILTERS, n=1, cutoff=0.0)[0]
+            raise ValueError(
+                f"Template {text!r} uses the filter {name!r}, which does not exist. Did you mean {near!r}? "
+                f"Filters: {', '.join(filters.FILTERS)}."
+            )
 
 
 def fields_of(text: str) -> tuple[str, ...]:
     """The names of the fields in `text`, in order of first use."""
-    return tuple(dict.fromkeys(field for _, field in parse(text) if field is not None))
+    return tuple(dict.fromkeys(field for _, field, _ in parse(text) if field is not None))
 
 
-def fill(text: str, values: Mapping[str, str]) -> str:
-    """`text` with every field replaced by its value; values are never parsed themselves."""
+def fill(text: str, values: Mapping[str, filters.Value]) -> str:
+    """`text` with every field replaced by its filtered value; values are never parsed themselves."""
     return "".join(
-        literal if field is None else literal + values[field] for literal, field in parse(text)
+        literal if field is None else literal + filters.apply(names, values[field])
+        for literal, field, names in parse(text)
     )
 
 
@@ -115,8 +139,8 @@ class Template:
         The trigger is the literal text before `{answer}`, so a chain-of-thought target
         `{rationale} So the answer is {answer}.` yields what follows the last "So the answer is".
         """
-        pieces = [*parse(self.targets), ("", None)]
-        place = next(i for i, (_, field) in enumerate(pieces) if field == ANSWER)
+        pieces = [*parse(self.targets), ("", None, ())]
+        place = next(i for i, (_, field, _) in enumerate(pieces) if field == ANSWER)
         trigger = pieces[place][0].strip()
         tail, next_field = pieces[place + 1][0].strip(), pieces[place + 1][1]
         if trigger:
