@@ -1,7 +1,7 @@
 r"""`render`: fields of an example in, prompt and target out, with the choices made.
 
     fields    {"premise": "It rains.", "label": 1}, answer choices ("no", "yes")
-    prompt    inputs "It rains.\\nOptions:\\n- no\\n- yes", targets "yes", candidates ("no", "yes"), template 3
+    prompt    inputs "It rains.\nOptions:\n- no\n- yes", targets "yes", candidates ("no", "yes"), template 3
 
 Nothing is tokenised or cut here: `flantune/data/pipeline.py` does that.
 """
@@ -69,7 +69,7 @@ def render(
     choices = _choices(template, fields, answer_choices)
     shown = options.AnswerOptions(text="", candidates=choices)
     if choices and template.shows_options and setting.options == "in_prompt":
-        shown = options.show_options(choices, chooser)
+        shown = options.show_options(choices, chooser, shuffle=setting.option_order == "shuffled")
     references = _references(fields, shown.candidates)
     answer = chooser.pick("reference", references) if len(references) > 1 else references[0]
     inputs_text = template.inputs
