@@ -2,10 +2,13 @@
 
 import os
 import pathlib
+import signal
 
 import jaxtyping
 import pytest
 
+# A shell starts background jobs with Ctrl-C ignored, and processes inherit that: tests of Ctrl-C need it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Tests compile more than they compute: less optimisation takes a third off. Set before anything imports JAX.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 jaxtyping.install_import_hook("flantune", "beartype.beartype")

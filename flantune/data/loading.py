@@ -5,6 +5,7 @@ Read `pipeline.py` for what the batches hold, and `registry.py` for the same tas
 
 from collections.abc import Iterator, Sequence
 import dataclasses
+import itertools
 import os
 import pathlib
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ _PREFETCH_BATCHES = 4
 # What a vocabulary trained on the spot sees, at most; more changes few pieces and takes minutes.
 _VOCABULARY_EXAMPLES = 20_000
 _VOCABULARY_CHARACTERS = 4_000_000
+_VOCABULARY_KEY_LINES = 1_000
 _VOCABULARY_SEED = 0  # not the run's: runs of different seeds share ids
 
 
@@ -199,8 +201,9 @@ def trained_vocabulary(
         (member.name, *reader.manifest.shards)
         for member, reader in zip(bound.members, bound.readers, strict=True)
     ]
-    wordings = [template for member in bound.members for template in member.task.templates]
-    key = choice.hash64(size, config.block_size, rows, bound.rates, wordings)
+    # The first lines stand for the wordings and the code that renders them.
+    lines = list(itertools.islice(rendered_lines(bound, config), _VOCABULARY_KEY_LINES))
+    key = choice.hash64(size, config.block_size, rows, bound.rates, lines)
     path = store.root / "vocabularies" / f"{size}-{key:016x}.model"
     if not path.exists():
         logging.info("Training a vocabulary of %d pieces on %s.", size, bound.name)
