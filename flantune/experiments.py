@@ -5,7 +5,7 @@ Gin binds these functions and `configs.py`; `cli.py` calls them. To see how a jo
 imported where it is used, so that `prepare` starts without JAX.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import time
 from typing import TYPE_CHECKING
 
@@ -132,16 +132,28 @@ def train(
     untuned = state.initial_params(network, seed) if evaluation.untuned_baseline else None
     tuned = evaluator.evaluate(final.params, num_steps)
     results = assembly.with_baselines(evaluator, tuned, untuned)
-    if jax.process_index() == 0:
-        facts = {
-            "mixture": data.mixture,
-            "steps": num_steps,
-            "training_seconds": round(assembly.training_seconds(folder)),
-            "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-            "notes": list(notes),
-        }
-        report.write_report(folder, tuned, results.baselines, facts, assembly.loss_curve(folder))
+    _report(folder, results, {"mixture": data.mixture, "steps": num_steps}, notes)
     return results
+
+
+def _report(
+    folder: epath.Path, results: Results, run: Mapping[str, object], notes: Sequence[str]
+) -> None:
+    """Writes the three reports of a run; process 0 alone does."""
+    import jax
+
+    from flantune import assembly
+
+    if jax.process_index() != 0:
+        return
+    facts = {
+        **run,
+        "training_seconds": round(assembly.training_seconds(folder)),
+        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "notes": list(notes),
+    }
+    curve = assembly.loss_curve(folder)
+    report.write_report(folder, results.tuned, results.baselines, facts, curve)
 
 
 def evaluate(
