@@ -1,0 +1,145 @@
+"""The commands that run a job: prepare, train, eval, infer. Read `experiments.py` next: it has the jobs."""
+
+import argparse
+import logging as std_logging
+import pathlib
+
+from absl import logging
+
+from flantune.commands import shared
+
+
+def add(commands: shared.Commands) -> None:
+    for add_one in (_add_prepare, _add_train, _add_eval, _add_infer):
+        add_one(commands)
+
+
+def _add_prepare(commands: shared.Commands) -> None:
+    about = "Read every source of a run into the prepared store, once."
+    parser = shared.command(commands, "prepare", _run_prepare, about)
+    parser.add_argument(
+        "--num_processes", type=int, help="worker processes (default: one for each core)"
+    )
+
+
+def _add_train(commands: shared.Commands) -> None:
+    about = "Train, evaluate and report; continues where the run folder left off."
+    parser = shared.command(commands, "train", _run_train, about)
+    parser.add_argument("--run_dir", help="the run's folder (default: runs/NAME for NAME.gin)")
+    parser.add_argument(
+        "--coordinator_address", help="HOST:PORT of process 0, for several processes"
+    )
+    parser.add_argument("--process_count", type=int, help="how many processes train together")
+    parser.add_argument("--process_index", type=int, help="which of them this is, from 0")
+    parser.add_argument(
+        "--distributed",
+        action="store_true",
+        help="find the other processes from a TPU pod's or SLURM's environment",
+    )
+
+
+def _add_eval(commands: shared.Commands) -> None:
+    about = (
+        "Score a checkpoint on the suites of its run; gin files and flags win over the run's own."
+    )
+    _add_checkpoint(shared.command(commands, "eval", _run_eval, about))
+
+
+def _add_infer(commands: shared.Commands) -> None:
+    about = "Answer prompts with a checkpoint: JSON lines with `inputs`, or plain lines on standard input."
+    parser = shared.command(commands, "infer", _run_infer, about)
+    _add_checkpoint(parser)
+    parser.add_argument("--input", help="JSONL file with `inputs` (default: standard input)")
+    parser.add_argument(
+        "--output", help="JSONL file that gets `prediction` added (default: standard output)"
+    )
+
+
+def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", required=True, metavar="RUN_DIR", help="a run's folder")
+    parser.add_argument("--step", type=int, help="step of the checkpoint (default: the last)")
+
+
+def _run_prepare(parsed: argparse.Namespace, bindings: list[str]) -> int:
+    from flantune import experiments, gin_files, show
+
+    shared.parse_gin(parsed, bindings)
+    given = {} if parsed.num_processes is None else {"num_processes": parsed.num_processes}
+    result = gin_files.bind(experiments.prepare, **given)()
+    show.write(
+        result.as_json(), show.prepare_table(result), as_json=parsed.json, console=shared.OUT
+    )
+    return 1 if result.failed else 0
+
+
+def _run_train(parsed: argparse.Namespace, bindings: list[str]) -> int:
+    from flantune import experiments, gin_files, show
+
+    files = shared.parse_gin(parsed, bindings)
+    run_dir = parsed.run_dir or f"runs/{pathlib.Path(files[-1]).stem}"
+    job = gin_files.bind(experiments.train, run_dir=run_dir, config_text=gin_files.resolved())
+    _log_to_file(run_dir)
+    _join_processes(parsed)
+    results = job()
+    if results is not None and not _is_follower():
+        show.write_results(results, as_json=parsed.json, console=shared.OUT)
+        logging.info("Report: %s/report.html", run_dir)
+    return 0
+
+
+def _join_processes(parsed: argparse.Namespace) -> None:
+    explicit = {
+        "coordinator_address": parsed.coordinator_address,
+        "num_processes": parsed.process_count,
+        "process_id": parsed.process_index,
+    }
+    given = [value for value in explicit.values() if value is not None]
+    if given and len(given) < len(explicit):
+        raise ValueError(
+            "--coordinator_address, --process_count and --process_index go together; --distributed needs none of them."
+        )
+    if given or parsed.distributed:
+        import jax
+
+        jax.distributed.initialize(**(explicit if given else {}))
+
+
+def _is_follower() -> bool:
+    """Whether another process of this run reports."""
+    import jax
+
+    return jax.process_index() > 0
+
+
+def _run_eval(parsed: argparse.Namespace, bindings: list[str]) -> int:
+    from flantune import experiments, gin_files, show
+
+    shared.parse_gin(parsed, bindings)
+    results = gin_files.bind(experiments.evaluate, checkpoint=parsed.checkpoint, step=parsed.step)()
+    show.write_results(results, as_json=parsed.json, console=shared.OUT)
+    return 0
+
+
+def _run_infer(parsed: argparse.Namespace, bindings: list[str]) -> int:
+    from flantune import experiments, gin_files, prompts_file
+
+    shared.parse_gin(parsed, bindings)
+    rows = prompts_file.read(parsed.input)
+    job = gin_files.bind(
+        experiments.infer,
+        checkpoint=parsed.checkpoint,
+        step=parsed.step,
+        prompts=[row["inputs"] for row in rows],
+    )
+    prompts_file.write(rows, job(), parsed.output, as_json=parsed.json or bool(parsed.input))
+    return 0
+
+
+def _log_to_file(run_dir: str) -> None:
+    if "://" in run_dir:
+        return  # a bucket takes no appending; the launcher keeps standard error
+    pathlib.Path(run_dir).mkdir(parents=True, exist_ok=True)
+    handler = std_logging.FileHandler(pathlib.Path(run_dir) / "log.txt")
+    handler.setFormatter(std_logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.addFilter(shared.ours_or_warning)
+    std_logging.getLogger().addHandler(handler)

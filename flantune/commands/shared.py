@@ -1,0 +1,87 @@
+"""What all commands share: their common flags, the parsing of gin files, the log's filter. `cli.py` starts them.
+
+A command is a module here with `add(commands)`, which adds its parser; the parser's `run` gets the parsed flags and the
+`--gin.` bindings and returns the exit status.
+"""
+
+import argparse
+from collections.abc import Callable
+import logging as std_logging
+import os
+import pathlib
+from typing import TypeAlias
+
+from etils import epath
+import rich.console
+
+from flantune import run_folder
+
+OUT = rich.console.Console()
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def command(
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace, list[str]], int],
+    about: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=about,
+        description=about,
+        epilog="Any number of --gin.NAME=VALUE win over the files, for example --gin.experiments.train.num_steps=100.",
+    )
+    parser.add_argument(
+        "files", nargs="*", metavar="RUN.gin", help="run file, the same as --gin_file"
+    )
+    parser.add_argument(
+        "--gin_file", action="append", default=[], help="run file; repeatable, the last wins"
+    )
+    parser.add_argument(
+        "--gin_search_paths",
+        default="",
+        help="folders, split by commas, in which to look for gin files",
+    )
+    parser.add_argument(
+        "--data_dir", help="root of source files (else FLANTUNE_DATA_DIR, else here)"
+    )
+    parser.add_argument(
+        "--prepared_dir",
+        help="prepared store (else FLANTUNE_PREPARED_DIR, else ~/.cache/flantune/prepared)",
+    )
+    parser.add_argument("--json", action="store_true", help="results as JSON on standard output")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def parse_gin(parsed: argparse.Namespace, bindings: list[str]) -> list[str]:
+    """Parses the config of the checkpoint, if there is one, then the files and flags, and returns the files."""
+    from flantune import gin_files
+
+    files = [*parsed.gin_file, *parsed.files]
+    if getattr(parsed, "checkpoint", None):
+        files = [os.fspath(_config_of(parsed.checkpoint)), *files]
+    if not files:
+        raise ValueError("Name a run file, for example gin/runs/quickstart.gin.")
+    given = {"data_dir": parsed.data_dir, "prepared_dir": parsed.prepared_dir}
+    flags = [f"configs.DataConfig.{name}={value!r}" for name, value in given.items() if value]
+    paths = [path for path in parsed.gin_search_paths.split(",") if path]
+    gin_files.parse(files, [*flags, *bindings], paths=paths)
+    return files
+
+
+def _config_of(checkpoint: str) -> epath.Path:
+    path = epath.Path(checkpoint) / run_folder.CONFIG
+    if not path.exists():
+        raise ValueError(
+            f"--checkpoint {checkpoint} is no run folder: it has no {run_folder.CONFIG}."
+        )
+    return path
+
+
+def ours_or_warning(record: std_logging.LogRecord) -> bool:
+    """Other packages report every file they touch; their warnings stay."""
+    own = pathlib.Path(__file__).parent.parent
+    return record.levelno >= std_logging.WARNING or own in pathlib.Path(record.pathname).parents
