@@ -1,4 +1,4 @@
-"""The jobs: `prepare`, `train`, `evaluate`, `infer`, `describe_*`. Each turns configs into objects and calls them.
+"""The jobs: `prepare`, `train`, `evaluate`, `infer`, `describe`. Each turns configs into objects and calls them.
 
 Gin binds these functions and `configs.py`; `cli.py` calls them. To see how a job works, follow its calls: data is in
 `data/loading.py`, the loop in `training/trainer.py`, scoring in `evaluation/evaluator.py`. What needs a model is
@@ -6,13 +6,14 @@ imported where it is used, so that `prepare` starts without JAX.
 """
 
 from collections.abc import Mapping, Sequence
+import dataclasses
 import time
 from typing import TYPE_CHECKING
 
 from absl import logging
 from etils import epath
 
-from flantune import configs, run_folder
+from flantune import atomic, configs, describe as describe_lib, run_folder
 from flantune.configs import (
     CheckpointConfig,
     DataConfig,
@@ -27,8 +28,8 @@ from flantune.data import (
     prepare as prepare_lib,
     split_job,
     store as store_lib,
-    tokenize,
     vocabulary as vocabulary_lib,
+    vocabulary_report,
 )
 from flantune.evaluation import report
 from flantune.evaluation.results import Results
@@ -42,8 +43,9 @@ def prepare(
 ) -> prepare_lib.PrepareReport:
     """Fills the prepared store with all that a run reads; what is there and unchanged is left alone."""
     store = loading.open_store(data)
-    catalog = catalog_lib.load(data.modules, store, loading.data_dir(data))
-    result = _prepare(catalog, store, data, _splits(data, evaluation), num_processes)
+    wanted = _splits(data, evaluation)
+    catalog = loading.load_catalog(data, store, [name for name, _ in wanted])
+    result = _prepare(catalog, store, data, wanted, num_processes)
     size = vocabulary_lib.size_to_train(data.vocabulary)
     if size is not None and not result.failed:
         bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
@@ -221,49 +223,77 @@ def infer(
     return predictor.predict(params, prompts)
 
 
-def describe_mixture(
-    *, data: DataConfig, mixture: str | None = None, split: str | None = None
-) -> list[dict[str, object]]:
-    """Tasks of a mixture with their shares: what a run would train on. Prepares what is missing."""
-    name, split = mixture or data.mixture, split or data.split
-    catalog, store = _prepared(data, [(name, split)])
-    return loading.bind_mixture(catalog, store, name, split=split).table()
-
-
-def describe_task(
-    *, data: DataConfig, task: str, split: str | None = None, num_examples: int = 3
+def describe(
+    *,
+    data: DataConfig,
+    name: str | None = None,
+    split: str | None = None,
+    num_examples: int = 3,
+    seed: int = 0,
 ) -> dict[str, object]:
-    """Facts, templates and some rendered examples of a task. Prepares its split where that is missing."""
-    split = split or data.split
-    catalog, store = _prepared(data, [(task, split)])
-    found = catalog.task(task)
-    member = tokenize.make_member(task, found, split, "all")
-    manifest = store.manifest(found.name, split)
-    assert manifest is not None  # _prepared raised otherwise
-    reader = store.reader(manifest)
-    rows = range(min(num_examples, len(reader)))
-    prompts = [
-        (row, tokenize.render(member, fields, row, epoch=0, seed=0))
-        for row, fields in zip(rows, reader.fetch(rows), strict=True)
-    ]
-    return {
-        "task": task,
-        "cluster": found.cluster,
-        "source": found.source.describe(),
-        "splits": list(found.source.splits),
-        "rows": {split: len(reader)},
-        "lineage": list(found.lineage),
-        "licence": found.licence,
-        "metrics": [metric.name for metric in found.metrics],
-        "templates": [
-            {"inputs": item.inputs, "targets": item.targets, "held_out": item.held_out}
-            for item in found.templates
-        ],
-        "examples": [
-            {"row": row, "template": item.template, "inputs": item.inputs, "targets": item.targets}
-            for row, item in prompts
-        ],
-    }
+    """What a module ("tasks.sst2"), mixture or task (with its setting) holds; the run's mixture unless `name` says.
+
+    Prepares what is missing. The value has one of the keys "module", "mixture" and "task", and "rows" of the first two.
+    """
+    name, split = name or data.mixture, split or data.split
+    store = loading.open_store(data)
+    if name in data.modules:
+        catalog = catalog_lib.load([name], store, loading.data_dir(data))
+        return {"module": name, "rows": describe_lib.module(catalog, name)}
+    catalog = loading.load_catalog(data, store, [name])
+    _prepare(catalog, store, data, [(name, split)]).raise_if_failed()
+    if name in catalog.mixtures or any(mark in name for mark in "*?["):
+        bound = loading.bind_mixture(catalog, store, name, split=split)
+        return {"mixture": name, "rows": bound.table()}
+    bound = loading.bind_mixture(catalog, store, name, split=split, templates="all")
+    vocabulary = _vocabulary(catalog, store, data, bound)
+    return describe_lib.task(bound, vocabulary, data, num_examples=num_examples, seed=seed)
+
+
+def train_vocabulary(
+    *, data: DataConfig, output: str, size: int | None = None, mixture: str | None = None
+) -> vocabulary_report.VocabularyReport:
+    """Trains a SentencePiece model on a mixture, as "sentencepiece:SIZE" would, and writes it to a file.
+
+    Prepares what is missing. Returns what the vocabulary does to prompts and targets of the mixture.
+
+    Raises:
+        ValueError: nothing says the size, or a member of the mixture is a plain SeqIO task, which has no text.
+    """
+    size = size or vocabulary_lib.size_to_train(data.vocabulary)
+    if size is None:
+        raise ValueError(
+            f"Give --size: DataConfig.vocabulary is {data.vocabulary!r}, which says none."
+        )
+    data = dataclasses.replace(
+        data, mixture=mixture or data.mixture, vocabulary=f"sentencepiece:{size}"
+    )
+    vocabulary_lib.size_to_train(data.vocabulary)  # raises before anything is prepared
+    catalog, store = _prepared(data, [(data.mixture, data.split)])
+    bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
+    model = loading.trained_vocabulary(store, data, bound, size)
+    atomic.write_bytes(output, model)
+    texts = loading.rendered_texts(bound, data)
+    return vocabulary_report.report(
+        vocabulary_lib.SentencePieceVocabulary(model, output), list(texts)
+    )
+
+
+def _vocabulary(
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+    data: DataConfig,
+    bound: loading.BoundMixture,
+) -> vocabulary_lib.Vocabulary:
+    """The vocabulary of a config; one that is trained is the run's, or of `bound` where there is no run's mixture."""
+    size = vocabulary_lib.size_to_train(data.vocabulary)
+    if size is None:
+        return vocabulary_lib.load(data.vocabulary)
+    if data.mixture:
+        _prepare(catalog, store, data, [(data.mixture, data.split)]).raise_if_failed()
+        bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
+    model = loading.trained_vocabulary(store, data, bound, size)
+    return vocabulary_lib.SentencePieceVocabulary(model, data.vocabulary)
 
 
 def _splits(
@@ -281,7 +311,7 @@ def _prepared(
 ) -> tuple[catalog_lib.Catalog, store_lib.Store]:
     """The catalog and store of a run, with the splits of some mixtures prepared."""
     store = loading.open_store(data)
-    catalog = catalog_lib.load(data.modules, store, loading.data_dir(data))
+    catalog = loading.load_catalog(data, store, [name for name, _ in wanted])
     _prepare(catalog, store, data, wanted).raise_if_failed()
     return catalog, store
 
@@ -302,6 +332,7 @@ def _prepare(
         loading.data_dir(data),
         num_processes=num_processes,
         on_progress=_LogProgress(),
+        max_malformed_fraction=data.max_malformed_fraction,
     )
 
 

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import rich.console
+import rich.panel
 import rich.table
 import rich.text
 
@@ -68,28 +69,69 @@ def mixture_table(rows: Sequence[dict[str, Any]]) -> rich.table.Table:
     return _table(("task", "cluster", "share of examples", "rows", "templates"), cells)
 
 
-def task_text(value: dict[str, Any]) -> rich.console.Group:
+def description(value: dict[str, Any]) -> rich.console.RenderableType:
+    """What `experiments.describe` found, for a terminal."""
+    if "mixture" in value:
+        return mixture_table(value["rows"])
+    if "module" in value:
+        return _module_table(value["rows"])
+    return _task_text(value)
+
+
+def _module_table(rows: Sequence[dict[str, Any]]) -> rich.table.Table:
+    cells = [
+        (
+            row["task"],
+            row["cluster"],
+            ", ".join(row["splits"]),
+            f"{row['templates']} ({', '.join(row['kinds'])})",
+            row["licence"],
+        )
+        for row in rows
+    ]
+    cells.append((f"{len(rows)} tasks", "", "", "", ""))
+    return _table(("task", "cluster", "splits", "templates", "licence"), cells)
+
+
+def _task_text(value: dict[str, Any]) -> rich.console.Group:
     """A task's facts, its templates and some rendered examples."""
     facts = [
         (key, _cell(item)) for key, item in value.items() if key not in ("templates", "examples")
     ]
-    parts: list[rich.console.RenderableType] = [_table(("task", ""), facts)]
     templates = [
         (
-            str(number),
+            f"{item['number']}" if item["used"] else f"({item['number']})",
+            item["kind"] + (f", {item['group']}" if item["group"] else ""),
             item["inputs"],
             item["targets"],
             "evaluation only" if item["held_out"] else "",
         )
-        for number, item in enumerate(value["templates"])
+        for item in value["templates"]
     ]
-    parts.append(_table(("template", "inputs", "targets", ""), templates))
-    examples = [
-        (str(item["row"]), str(item["template"]), item["inputs"], item["targets"])
-        for item in value["examples"]
-    ]
-    parts.append(_table(("row", "template", "inputs", "targets"), examples))
-    return rich.console.Group(*parts)
+    return rich.console.Group(
+        _table(("task", ""), facts),
+        _table(("template", "kind", "inputs", "targets", ""), templates),
+        *(_example_panel(item) for item in value["examples"]),
+    )
+
+
+def _example_panel(item: dict[str, Any]) -> rich.panel.Panel:
+    """One rendered row: the choices made, the prompt with its exemplars dimmed, and the target."""
+    choices = [f"row {item['row']}", f"template {item['template']}"]
+    if item["exemplars"]:
+        choices.append(f"exemplars {', '.join(map(str, item['exemplars']))}")
+    for key in ("options_style", "dialog_style"):
+        if item[key]:
+            shown = [repr(part) for part in item[key] if part]
+            choices.append(f"{key.replace('_', ' ')} {' '.join(shown)}")
+    choices.append(f"{item['inputs_tokens']} + {item['targets_tokens']} tokens, {item['fit']}")
+    text = rich.text.Text(item["inputs"])
+    text.stylize("dim", 0, len(item["inputs"]) - len(item["query"]))
+    text.append("\n" + "─" * 12 + "\n", style="dim")
+    text.append(item["targets"], style="bold green")
+    if item["candidates"]:
+        text.append("\ncandidates: " + " | ".join(item["candidates"]), style="cyan")
+    return rich.panel.Panel(text, title=rich.text.Text(" · ".join(choices)), title_align="left")
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> rich.table.Table:

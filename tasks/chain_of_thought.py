@@ -2,7 +2,8 @@
 
 Each file `flan_cot/NAME_train.tsv` has the columns question, answer, rationale; a line break inside a field is written
 as a backslash and an n. The files have no other split: the first rows are kept for validation. The question holds its
-own options, where it has any. Half of the wordings ask for the answer alone, half for the reasoning first.
+own options, where it has any. Wordings of kind "direct" ask for the answer alone, those of kind "cot" for the reasoning first, and
+inversions give two, or one, of question, rationale and answer and ask for the rest.
 """
 
 from collections.abc import Mapping
@@ -71,6 +72,36 @@ _OPEN = (
     ),
 )
 
+# The Flan Collection's four inversions: what is given, and what is asked for.
+_INVERTED = (
+    (
+        "Which question leads to this reasoning and this answer?\n\nReasoning: {rationale}\nAnswer: {answer}",
+        "{question}",
+    ),
+    ("{rationale}\nSo it is {answer}. What was asked?", "{question}"),
+    (
+        "{question}\nThe answer is {answer}. Say why.",
+        "{rationale}",
+    ),
+    (
+        "Explain how one gets from the question to its answer.\n{question}\nAnswer: {answer}",
+        "{rationale}",
+    ),
+    (
+        "Somebody reasoned like this: {rationale}\nGive the question that they had, and their answer.",
+        "{question}\nAnswer: {answer}",
+    ),
+    ("Reasoning: {rationale}\nWrite the question and the answer.", "{question}\n{answer}"),
+    (
+        "The answer is {answer}. Make up a question for it, and reason from the question to the answer.",
+        "{question}\nReasoning: {rationale}",
+    ),
+    (
+        'Write a question that has the answer "{answer}", with an explanation.',
+        "{question}\n{rationale}",
+    ),
+)
+
 
 def to_fields(row: Mapping[str, Any]) -> Fields | None:
     question, answer, rationale = (
@@ -106,8 +137,12 @@ def _task(
         templates=(
             *(Template(inputs=text) for text in (*_DIRECT, *direct_of_kind, direct)),
             *(
-                Template(inputs=text, targets=target)
+                Template(inputs=text, targets=target, kind="cot")
                 for text, target in (*_REASONED, *reasoned_of_kind, reasoned)
+            ),
+            *(
+                Template(inputs=text, targets=target, kind="inversion")
+                for text, target in _INVERTED
             ),
         ),
         metrics=(metrics.exact_match,),

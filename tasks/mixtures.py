@@ -58,8 +58,19 @@ MIXTURES = (
         name="super_ni_eval20",
         rates={f"{natural_instructions.FAMILY}:{name}": equal() for name in _SUPER_NI_EVAL20},
     ),
+    # The Flan Collection's caps and shares: 100,000 rows a set, zero-shot and few-shot half each.
+    *(
+        Mixture(
+            name=f"chain_of_thought_{shots}_shot",
+            rates={
+                f"{task.name}#chain_of_thought{setting}": proportional(cap=100_000)
+                for task in chain_of_thought.TASKS
+            },
+        )
+        for shots, setting in (("zero", ""), ("few", ".few_shot"))
+    ),
     Mixture(
         name="chain_of_thought",
-        rates={task.name: proportional() for task in chain_of_thought.TASKS},
+        rates={"chain_of_thought_zero_shot": 0.5, "chain_of_thought_few_shot": 0.5},
     ),
 )

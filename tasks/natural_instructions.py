@@ -3,8 +3,10 @@
 The folder is `natural_instructions/` below the data directory, or an upstream checkout, `natural-instructions/tasks/`;
 where both exist, the first one counts. Both published schemas are read: `Definition` as a text or as a list of texts.
 
-The training wordings are Tk-Instruct's: the definition with none, one and two positive examples; where Tk-Instruct ends
-an input without a full stop by adding one, the input stays as it is here. Splits: "test" is the first 100 instances (the
+The training wordings are Tk-Instruct's five encodings, of which each example gets one: the definition; two positive
+examples; both; both and two negative examples; both with explanations. A setting names one encoding alone:
+"natural_instructions:*#definition_positive_2" (SETTINGS has them all). Where a task has fewer examples, as many are
+shown as there are. Where Tk-Instruct ends an input without a full stop by adding one, the input stays as it is here. Splits: "test" is the first 100 instances (the
 published test set of the test tasks) or half of them where there are fewer than 200; "train" is the rest. Names of the
 test track: `super_ni_test_tasks.py`. Mixtures: `mixtures.py`.
 """
@@ -19,14 +21,27 @@ from typing import Any
 from flantune import metrics
 from flantune.data import InstructionTask, TaskFamily, sources
 from flantune.data.task import Fields
-from flantune.prompting import Template
+from flantune.prompting import PromptSetting, Template
 
 FAMILY = "natural_instructions"
 TEST_ROWS = 100
-MAX_EXAMPLES = 2
+MAX_EXAMPLES = 4
 _FOLDERS = ("natural_instructions", "natural-instructions/tasks")
 _NOW = "Now complete the following example -\nInput: {input}\nOutput: "
-_EXAMPLES = ("{example_1}", "{example_1}{example_2}")  # by number of examples, from one
+# Name of an encoding: whether it has the definition, how many positive and negative examples, and explanations.
+_ENCODINGS = {
+    "definition": (True, 0, 0, False),
+    "positive_2": (False, 2, 0, False),
+    "definition_positive_2": (True, 2, 0, False),
+    "definition_positive_2_negative_2": (True, 2, 2, False),
+    "definition_positive_2_explained": (True, 2, 0, True),
+}
+_MORE_ENCODINGS = {
+    f"definition_positive_{count}": (True, count, 0, False) for count in (1, 3, MAX_EXAMPLES)
+}
+_EXPLAINED = max(positive for _, positive, _, explained in _ENCODINGS.values() if explained)
+_NEGATIVE = max(negative for _, _, negative, _ in _ENCODINGS.values())
+SETTINGS = {name: PromptSetting(group=name) for name in (*_ENCODINGS, *_MORE_ENCODINGS)}
 
 
 def files(data_dir: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -41,11 +56,11 @@ def read_metadata(path: pathlib.Path) -> dict[str, Any]:
     """What `make_task` needs of a task file; JSON values only."""
     task = json.loads(path.read_text(encoding="utf-8"))
     folder = next(folder for folder in _FOLDERS if path.parent.as_posix().endswith(folder))
-    examples = task.get("Positive Examples", [])[:MAX_EXAMPLES]
     return {
         "file": f"{folder}/{path.name}",
         "definition": _texts(task["Definition"])[0].strip(),
-        "examples": [[example["input"], _texts(example["output"])[0]] for example in examples],
+        "positive": _shown(task.get("Positive Examples", [])),
+        "negative": _shown(task.get("Negative Examples", [])),
         "category": next(iter(_texts(task.get("Categories", []))), "unknown"),
         "sources": _texts(task.get("Source", [])),
         "licence": ", ".join(_texts(task.get("Instance License", []))) or "unknown",
@@ -55,7 +70,7 @@ def read_metadata(path: pathlib.Path) -> dict[str, Any]:
 
 def make_task(name: str, metadata: Mapping[str, Any]) -> InstructionTask:
     test_rows = min(TEST_ROWS, metadata["num_instances"] // 2)
-    examples = metadata["examples"]
+    parts = _parts(metadata)
     return InstructionTask(
         name=f"{FAMILY}:{name}",
         cluster=_snake_case(metadata["category"]),
@@ -63,20 +78,17 @@ def make_task(name: str, metadata: Mapping[str, Any]) -> InstructionTask:
             metadata["file"], train=f"[{test_rows}:]", test=f"[:{test_rows}]"
         ),
         to_fields=to_fields,
-        templates=_templates(len(examples)),
+        templates=_templates(len(metadata["positive"]), len(metadata["negative"])),
         metrics=(metrics.rouge_l, metrics.exact_match),
         lineage=tuple(metadata["sources"]),
         licence=metadata["licence"],
         constants={
             "definition": metadata["definition"],
             "definition_sentence": _ended(metadata["definition"]),
-            **{
-                f"example_{number}": _example(number, *example)
-                for number, example in enumerate(examples, start=1)
-            },
+            **parts,
         },
         # As in Tk-Instruct, a prompt that is too long loses examples, the last one first.
-        may_drop=tuple(f"example_{number}" for number in range(len(examples), 0, -1)),
+        may_drop=tuple(reversed(parts)),
         may_cut=("input",),
         metadata=metadata,
     )
@@ -90,21 +102,62 @@ def to_fields(row: Mapping[str, Any]) -> Fields | None:
     return {"input": row["input"].strip(), "answer": answers}
 
 
-def _templates(num_examples: int) -> tuple[Template, ...]:
-    """The definition with no example and with each number of them, and two other wordings for evaluation."""
-    shown = ("", *_EXAMPLES[:num_examples])
+def _templates(num_positive: int, num_negative: int) -> tuple[Template, ...]:
+    """The five encodings, each encoding once more for the setting that names it, and two wordings for evaluation."""
+    inputs = {
+        name: _encoding(num_positive, num_negative, *encoding)
+        for name, encoding in (_ENCODINGS | _MORE_ENCODINGS).items()
+        if encoding[0] or num_positive  # without both, nothing would say what to do
+    }
     return (
-        *(
-            Template(inputs=f"Definition: {{definition_sentence}}\n\n{examples}{_NOW}")
-            for examples in shown
-        ),
+        *(Template(inputs=inputs[name]) for name in _ENCODINGS if name in inputs),
         Template(inputs="{definition}\n\nText: {input}\n\nYour reply:", held_out=True),
         Template(inputs="{input}\n\n---\nDo this with the text above: {definition}", held_out=True),
+        *(Template(inputs=text, group=name) for name, text in inputs.items()),
     )
 
 
-def _example(number: int, inputs: str, output: str) -> str:
-    return f" Positive Example {number} -\nInput: {_ended(inputs)}\n Output: {_ended(output)}\n\n"
+def _encoding(
+    num_positive: int,
+    num_negative: int,
+    definition: bool,
+    positive: int,
+    negative: int,
+    explained: bool,
+) -> str:
+    """The inputs of an encoding, with no more examples than there are."""
+    kind = "explained" if explained else "positive"
+    fields = [f"{kind}_{number + 1}" for number in range(min(positive, num_positive))]
+    fields += [f"negative_{number + 1}" for number in range(min(negative, num_negative))]
+    start = "Definition: {definition_sentence}\n\n" if definition else ""
+    return start + "".join(f"{{{field}}}" for field in fields) + _NOW
+
+
+def _parts(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """The texts of the examples by the name of their field, the most important one first."""
+    parts = {}
+    for number, (inputs, output, explanation) in enumerate(metadata["positive"], start=1):
+        parts[f"positive_{number}"] = _example("Positive", number, inputs, output, "")
+        if number <= _EXPLAINED:
+            parts[f"explained_{number}"] = _example("Positive", number, inputs, output, explanation)
+    for number, (inputs, output, _) in enumerate(metadata["negative"][:_NEGATIVE], start=1):
+        parts[f"negative_{number}"] = _example("Negative", number, inputs, output, "")
+    return parts
+
+
+def _shown(examples: list[dict[str, Any]]) -> list[list[str]]:
+    """Inputs, output and explanation of the examples that a prompt may show."""
+    return [
+        [example["input"], _texts(example["output"])[0], example.get("explanation", "")]
+        for example in examples[:MAX_EXAMPLES]
+    ]
+
+
+def _example(kind: str, number: int, inputs: str, output: str, explanation: str) -> str:
+    text = f" {kind} Example {number} -\nInput: {_ended(inputs)}\n Output: {_ended(output)}\n"
+    if explanation:
+        text += f" Explanation: {_ended(explanation)}\n"
+    return text + "\n"
 
 
 def _ended(text: str) -> str:

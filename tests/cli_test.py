@@ -168,15 +168,36 @@ def test_infer_adds_predictions_to_a_file(trained, workplace, capsys):
 
 def test_show_lists_shares_and_renders_examples(capsys):
     assert cli.main(["show", "tiny_run.gin", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)["rows"]
     assert {row["task"]: (row["rate"], row["rows"]) for row in rows} == {
         "cli:short": (0.5, 16),
         "cli:long": (0.5, 16),
     }
-    assert cli.main(["show", "tiny_run.gin", "--task", "cli:short", "--json"]) == 0
+    assert cli.main(["show", "tiny_run.gin", "cli:short", "--json"]) == 0
     task = json.loads(capsys.readouterr().out)
     assert task["examples"][0]["targets"] == "ee"
-    assert cli.main(["show", "tiny_run.gin", "--task", "cli:short"]) == 0
+    assert task["examples"][0]["targets_tokens"] == 3
+    assert cli.main(["show", "tiny_run.gin", "cli:short"]) == 0
+    assert "Copy: {word}" in capsys.readouterr().out
+
+
+def test_show_renders_a_setting_and_says_what_was_chosen(capsys):
+    arguments = ["show", "tiny_run.gin", "cli:short", "--setting", "2_shot", "-n", "1"]
+    assert cli.main([*arguments, "--json"]) == 0
+    (example,) = json.loads(capsys.readouterr().out)["examples"]
+    assert len(example["exemplars"]) == 2
+    assert example["inputs"].count("Copy: ") == 3
+    assert cli.main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert f"exemplars {', '.join(map(str, example['exemplars']))}" in shown
+    assert "Did you mean 'few_shot'" in fails(capsys, *arguments[:3], "--setting", "fewshot")
+
+
+def test_show_needs_no_run_file(capsys):
+    assert cli.main(["show", "cli_test_tasks", "--modules", "cli_test_tasks", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["task"] for row in rows] == ["cli:short", "cli:long"]
+    assert cli.main(["show", "cli:long", "--modules", "cli_test_tasks"]) == 0
     assert "Copy: {word}" in capsys.readouterr().out
 
 
@@ -199,9 +220,9 @@ def test_a_broken_source_fails_prepare_but_not_the_others(capsys, tmp_path, work
 
 def test_wrong_names_end_in_one_sentence(capsys, trained):
     assert "'gin/runs/tiny.gin'" in fails(capsys, "train", "gin/runs/tinny.gin")
-    error = fails(capsys, "show", "tiny_run.gin", "--mixture", "cli_al")
+    error = fails(capsys, "show", "tiny_run.gin", "cli_al")
     assert "Did you mean 'cli_all'" in error
-    assert "Did you mean 'cli:long'" in fails(capsys, "show", "tiny_run.gin", "--task", "cli:lang")
+    assert "Did you mean 'cli:long'" in fails(capsys, "show", "tiny_run.gin", "cli:lang")
     assert "'test'" in fails(capsys, "show", "tiny_run.gin", "--split", "tests")
     error = fails(capsys, "train", "tiny_run.gin", "--gin.DataConfig.modules=('no_module',)")
     assert "'no_module', which cannot be imported" in error
@@ -243,7 +264,7 @@ def test_a_template_with_an_unknown_field_is_refused(capsys, workplace, tmp_path
 
 def test_debug_keeps_the_traceback():
     with pytest.raises(KeyError):
-        cli.main(["show", "tiny_run.gin", "--mixture", "cli_al", "--debug"])
+        cli.main(["show", "tiny_run.gin", "cli_al", "--debug"])
 
 
 @pytest.mark.parametrize("command", ["prepare", "train", "eval", "infer", "show"])

@@ -26,6 +26,9 @@ LAZY_ALLOWED = {  # inside functions, where a source or SeqIO is really used
     "data/sources.py": TENSORFLOW,
     "data/registry.py": TENSORFLOW,
     "data/tfds_source.py": TENSORFLOW,
+    "data/seqio_features.py": TENSORFLOW,
+    "data/seqio_modules.py": TENSORFLOW,
+    "data/seqio_tasks.py": TENSORFLOW,
 }
 
 

@@ -5,7 +5,7 @@ A command is a module here with `add(commands)`, which adds its parser; the pars
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import logging as std_logging
 import os
 import pathlib
@@ -25,6 +25,7 @@ def command(
     name: str,
     run: Callable[[argparse.Namespace, list[str]], int],
     about: str,
+    files: str = "RUN.gin",
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name,
@@ -32,9 +33,7 @@ def command(
         description=about,
         epilog="Any number of --gin.NAME=VALUE win over the files, for example --gin.experiments.train.num_steps=100.",
     )
-    parser.add_argument(
-        "files", nargs="*", metavar="RUN.gin", help="run file, the same as --gin_file"
-    )
+    parser.add_argument("files", nargs="*", metavar=files, help="run file, the same as --gin_file")
     parser.add_argument(
         "--gin_file", action="append", default=[], help="run file; repeatable, the last wins"
     )
@@ -56,19 +55,26 @@ def command(
     return parser
 
 
-def parse_gin(parsed: argparse.Namespace, bindings: list[str]) -> list[str]:
-    """Parses the config of the checkpoint, if there is one, then the files and flags, and returns the files."""
+def parse_gin(
+    parsed: argparse.Namespace, bindings: list[str], *, defaults: Sequence[str] = ()
+) -> list[str]:
+    """Parses the config of the checkpoint, if there is one, then the files and flags, and returns the files.
+
+    Args:
+        defaults: bindings that stand in for a run file where none is named; without them a file is required.
+    """
     from flantune import gin_files
 
     files = [*parsed.gin_file, *parsed.files]
     if getattr(parsed, "checkpoint", None):
         files = [os.fspath(_config_of(parsed.checkpoint)), *files]
-    if not files:
+    if not files and not defaults:
         raise ValueError("Name a run file, for example gin/runs/quickstart.gin.")
     given = {"data_dir": parsed.data_dir, "prepared_dir": parsed.prepared_dir}
     flags = [f"configs.DataConfig.{name}={value!r}" for name, value in given.items() if value]
     paths = [path for path in parsed.gin_search_paths.split(",") if path]
-    gin_files.parse(files, [*flags, *bindings], paths=paths)
+    instead = [] if files else defaults
+    gin_files.parse(files, [*instead, *flags, *bindings], paths=paths)
     return files
 
 

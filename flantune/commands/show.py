@@ -1,37 +1,84 @@
-"""`flantune show`: a mixture's tasks and shares, or a task's templates and rendered examples."""
+"""`flantune show`: a module's tasks, a mixture's shares, or a task's templates and rendered examples."""
 
 import argparse
+import importlib
+import pkgutil
 
 from flantune.commands import shared
 
+_TASKS = "tasks"  # the package whose modules are searched where no run file names some
+
 
 def add(commands: shared.Commands) -> None:
-    about = "Show a mixture's tasks and shares, or a task's templates and rendered examples."
-    parser = shared.command(commands, "show", _run, about)
-    parser.add_argument("--mixture", help="mixture or task to show (default: the run's)")
-    parser.add_argument("--task", help="show this task's templates and examples instead")
-    parser.add_argument("--split", help="split of rows and examples (default: the run's)")
+    about = (
+        "Show a module's tasks, a mixture's tasks and shares, or a task's templates and rendered examples. Without a run "
+        "file, every module of tasks/ is searched."
+    )
+    parser = shared.command(commands, "show", _run, about, files="[RUN.gin] [NAME]")
     parser.add_argument(
-        "--examples", type=int, default=3, help="rendered examples of --task (default: 3)"
+        "-n", "--num_examples", type=int, default=3, help="rendered examples of a task (default: 3)"
+    )
+    parser.add_argument(
+        "--setting", help="prompt setting of a task, for example few_shot.no_options"
+    )
+    parser.add_argument("--split", help="split of rows and examples (default: the run's)")
+    parser.add_argument("--seed", type=int, default=0, help="of the choices made (default: 0)")
+    parser.add_argument(
+        "--modules",
+        help="modules to search, split by commas (default: the run's, or all of tasks/)",
     )
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     from flantune import experiments, gin_files, show
 
-    shared.parse_gin(parsed, bindings)
-    if parsed.task:
-        job = gin_files.bind(
-            experiments.describe_task,
-            task=parsed.task,
-            split=parsed.split,
-            num_examples=parsed.examples,
+    names = [word for word in parsed.files if not word.endswith(".gin")]
+    parsed.files = [word for word in parsed.files if word.endswith(".gin")]
+    if len(names) > 1:
+        raise ValueError(
+            f"show takes one module, mixture or task, not {len(names)}: {', '.join(names)}."
         )
-        value = job()
-        show.write(value, show.task_text(value), as_json=parsed.json, console=shared.OUT)
-        return 0
-    rows = gin_files.bind(
-        experiments.describe_mixture, mixture=parsed.mixture, split=parsed.split
-    )()
-    show.write(rows, show.mixture_table(rows), as_json=parsed.json, console=shared.OUT)
+    if parsed.modules:
+        modules = tuple(parsed.modules.split(","))
+        bindings = [f"configs.DataConfig.modules={modules!r}", *bindings]
+    shared.parse_gin(parsed, bindings, defaults=[] if not names else _defaults(names[0]))
+    name = names[0] if names else None
+    if parsed.setting is not None:
+        if name is None:
+            raise ValueError("--setting goes with the name of a task: show FAMILY:DATASET --setting few_shot.")
+        name = f"{name}#{parsed.setting}"
+    job = gin_files.bind(
+        experiments.describe,
+        name=name,
+        split=parsed.split,
+        num_examples=parsed.num_examples,
+        seed=parsed.seed,
+    )
+    value = job()
+    show.write(value, show.description(value), as_json=parsed.json, console=shared.OUT)
     return 0
+
+
+def _defaults(name: str) -> list[str]:
+    """Bindings instead of a run file: all modules, bytes, lengths in which most prompts fit."""
+    modules = (name,) if ":" not in name and "." in name else _all_modules()
+    values = {
+        "mixture": "",
+        "modules": modules,
+        "vocabulary": "bytes",
+        "inputs_length": 4096,
+        "targets_length": 1024,
+        "batch_size": 1,
+    }
+    return [f"configs.DataConfig.{field}={value!r}" for field, value in values.items()]
+
+
+def _all_modules() -> tuple[str, ...]:
+    package = importlib.import_module(_TASKS)
+    found = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    exported = []
+    for name in found:
+        module = importlib.import_module(f"{_TASKS}.{name}")
+        if hasattr(module, "TASKS") or hasattr(module, "MIXTURES"):
+            exported.append(f"{_TASKS}.{name}")
+    return tuple(exported)

@@ -4,21 +4,26 @@ Families of tasks are found in the data directory, or, where that is absent, in 
 next.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import importlib
 import os
 import pathlib
 from typing import TypeVar
 
+from flantune import prompting
 from flantune.data import (
+    members as members_lib,
     mixture as mixture_lib,
     names as names_lib,
+    rates as rates_lib,
     store as store_lib,
     task as task_lib,
 )
+from flantune.prompting import settings as settings_lib
 
 T = TypeVar("T")
+_EXPORTS = ("TASKS", "MIXTURES", "SETTINGS", "PLANS")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +33,9 @@ class Catalog:
     modules: tuple[str, ...]
     tasks: Mapping[str, task_lib.InstructionTask]
     mixtures: Mapping[str, mixture_lib.Mixture]
+    settings: Mapping[str, prompting.PromptSetting] = dataclasses.field(default_factory=dict)
+    plans: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    origins: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the module of each task
     problems: tuple[str, ...] = ()  # families of which no task was found
 
     def task(self, name: str) -> task_lib.InstructionTask:
@@ -48,13 +56,33 @@ class Catalog:
             KeyError: no such mixture or task, or a member of the mixture does not exist.
         """
         try:
-            return self._as_mixture(name).members(self.mixtures, self.tasks)
+            return rates_lib.members(self._as_mixture(name), self._book())
         except KeyError as error:
             raise KeyError(" ".join([error.args[0], *self.problems])) from error
 
-    def rates(self, name: str, num_rows: Callable[[str], int]) -> dict[str, float]:
-        """The share of each task of a mixture, in examples; `num_rows` gives the rows of a member."""
-        return self._as_mixture(name).task_rates(self.mixtures, self.tasks, num_rows)
+    def setting(self, name: str) -> prompting.PromptSetting:
+        """The setting of a member, "family:dataset#setting".
+
+        Raises:
+            KeyError: no such setting.
+            ValueError: its words exclude each other.
+        """
+        _, setting = task_lib.split_name(name)
+        return settings_lib.parse(setting, self.settings)
+
+    def rates(self, name: str, sizes: rates_lib.Sizes) -> dict[str, float]:
+        """The share of each task of a mixture, in examples."""
+        return rates_lib.shares(self._as_mixture(name), self._book(), sizes)
+
+    def _book(self) -> rates_lib.Book:
+        return rates_lib.Book(tasks=self.tasks, mixtures=self.mixtures, supports=self._supports)
+
+    def _supports(self, task: str, setting: str) -> bool:
+        found = self.tasks[task]
+        # Plain SeqIO tasks are there where something names them: a pattern must not depend on that.
+        if found.is_tokenized:
+            return False
+        return members_lib.supports(found, settings_lib.parse(setting, self.settings))
 
     def _as_mixture(self, name: str) -> mixture_lib.Mixture:
         if name in self.mixtures:
@@ -70,22 +98,21 @@ class Catalog:
 
 
 def load(modules: Sequence[str], store: store_lib.Store, data_dir: pathlib.Path) -> Catalog:
-    """The catalog of some modules, each of which exports TASKS, MIXTURES or both.
+    """The catalog of some modules, each of which exports TASKS, MIXTURES, SETTINGS or PLANS.
 
     Raises:
-        ValueError: a module cannot be imported or exports neither; two define the same name.
+        ValueError: a module cannot be imported or exports none of them; two define the same name.
     """
     tasks: dict[str, task_lib.InstructionTask] = {}
     mixtures: dict[str, mixture_lib.Mixture] = {}
+    settings: dict[str, prompting.PromptSetting] = {}
+    plans: dict[str, object] = {}
+    origins: dict[str, str] = {}
     problems: list[str] = []
     for module in modules:
         exported = _import(module)
         for entry in getattr(exported, "TASKS", ()):
-            found: tuple[task_lib.InstructionTask, ...] = (
-                store_lib.family_tasks(entry, store, data_dir)
-                if isinstance(entry, task_lib.TaskFamily)
-                else (entry,)
-            )
+            found = _tasks_of(entry, store, data_dir)
             if not found:
                 problems.append(
                     f"No task of the family {entry.name!r} was found below {data_dir} (--data_dir or FLANTUNE_DATA_DIR) "
@@ -93,9 +120,33 @@ def load(modules: Sequence[str], store: store_lib.Store, data_dir: pathlib.Path)
                 )
             for task in found:
                 _add(tasks, task.name, task, module)
+                origins[task.name] = module
         for mixture in getattr(exported, "MIXTURES", ()):
             _add(mixtures, mixture.name, mixture, module)
-    return Catalog(modules=tuple(modules), tasks=tasks, mixtures=mixtures, problems=tuple(problems))
+        for name, setting in getattr(exported, "SETTINGS", {}).items():
+            settings_lib.check_name(name)
+            _add(settings, name, setting, module)
+        for plan in getattr(exported, "PLANS", ()):
+            _add(plans, plan.name, plan, module)
+    return Catalog(
+        modules=tuple(modules),
+        tasks=tasks,
+        mixtures=mixtures,
+        settings=settings,
+        plans=plans,
+        origins=origins,
+        problems=tuple(problems),
+    )
+
+
+def _tasks_of(
+    entry: task_lib.InstructionTask | task_lib.TaskFamily,
+    store: store_lib.Store,
+    data_dir: pathlib.Path,
+) -> tuple[task_lib.InstructionTask, ...]:
+    if isinstance(entry, task_lib.TaskFamily):
+        return store_lib.family_tasks(entry, store, data_dir)
+    return (entry,)
 
 
 def _import(module: str) -> object:
@@ -108,8 +159,8 @@ def _import(module: str) -> object:
             f"DataConfig.modules names {module!r}, which cannot be imported: {error}. Run from the folder that holds "
             "it, or install it."
         ) from error
-    if not hasattr(imported, "TASKS") and not hasattr(imported, "MIXTURES"):
-        raise ValueError(f"The module {module!r} exports neither TASKS nor MIXTURES.")
+    if not any(hasattr(imported, name) for name in _EXPORTS):
+        raise ValueError(f"The module {module!r} exports none of {', '.join(_EXPORTS)}.")
     return imported
 
 

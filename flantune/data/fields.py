@@ -24,13 +24,15 @@ class FieldChecker:
         *,
         task: str,
         needed: Collection[str],
+        known: Collection[str],
         answer_choices: tuple[str, ...] | str | None,
         schema: Mapping[str, str] | None = None,
     ) -> None:
-        """Args: `schema` continues from rows that were checked before."""
+        """Args: `needed` fields every row has, others than `known` none; `schema` continues from rows that were checked before."""
         self.schema = dict(schema or {})
         self._task = task
         self._needed = frozenset(needed)
+        self._known = frozenset(known)
         self._answer_choices = answer_choices
 
     def check(self, fields: object, where: str) -> None:
@@ -45,10 +47,18 @@ class FieldChecker:
             kind = _PLAIN.get(type(value)) or self._other_kind(name, value, where)
             if kind == "float" and not math.isfinite(value):
                 raise ValueError(f"Task {self._task!r}: the field {name!r} is {value} ({where}).")
-            known = self.schema.setdefault(name, kind)
-            if kind not in known.split("|"):
-                self.schema[name] = "|".join(sorted([*known.split("|"), kind]))
+            if self.schema.get(name) != kind:
+                self._widen(name, kind, where)
         self._check_answer(fields, where)
+
+    def _widen(self, name: str, kind: str, where: str) -> None:
+        """Adds a type of a field to the schema, unless it is there."""
+        seen = self.schema.get(name)
+        if seen is None:
+            check_known(self._task, self._known, name, where)
+            self.schema[name] = kind
+        elif kind not in seen.split("|"):
+            self.schema[name] = "|".join(sorted([*seen.split("|"), kind]))
 
     def _other_kind(self, name: object, value: object, where: str) -> str:
         if not isinstance(name, str):
@@ -99,6 +109,17 @@ def check_needed(
         f"Task {task!r} needs the field {field!r}, for its templates or its answer, but to_fields gives only "
         f"{', '.join(map(repr, given)) or 'nothing'}{f' ({where})' if where else ''}.{closest}"
     )
+
+
+def check_known(task: str, known: Collection[str], name: str, where: str = "") -> None:
+    """Raises ValueError where a field is given that no template of the task uses: a wording lacks it, or it is waste."""
+    if name not in known:
+        near = names.closest(name, known, count=1)
+        closest = f" Closest field that is used: {near[0]!r}." if near else ""
+        raise ValueError(
+            f"Task {task!r}: to_fields gives the field {name!r}, which no template uses{f' ({where})' if where else ''}. "
+            f"Use it in a template, leave it out, or name it in extra_fields.{closest}"
+        )
 
 
 def _type_name(value: object) -> str:

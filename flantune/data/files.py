@@ -40,14 +40,15 @@ class FileSource:
             FileNotFoundError: no such file.
             ValueError: a row is malformed; `records` gives the others too.
         """
-        return _rows(self.records(split, data_dir))
+        return rows(self.records(split, data_dir))
 
     def records(self, split: str, data_dir: pathlib.Path) -> Iterator[formats.Record]:
         """Rows of a split with their places, and the problems of those that are malformed."""
         for spec in self._specs(split):
             name, start, stop = formats.parse_slice(spec)
             path = existing(name, data_dir, type(self).__name__)
-            yield from formats.take(functools.partial(self._parse, path), start, stop)
+            found = formats.take(functools.partial(self._parse, path), start, stop)
+            yield from self._expand(found)
 
     def fingerprint(self, split: str, data_dir: pathlib.Path) -> str | None:
         """Of the names, sizes and change times of the split's files, and of how they are parsed: no file is opened."""
@@ -66,6 +67,10 @@ class FileSource:
 
     def _parse(self, path: epath.Path) -> Iterator[formats.Record]:
         raise NotImplementedError(f"{type(self).__name__} must say how a file is parsed.")
+
+    def _expand(self, found: Iterator[formats.Record]) -> Iterator[formats.Record]:
+        """The rows of a file's records; a slice takes records, so what one record gives stays in one split."""
+        return found
 
     def _specs(self, split: str) -> tuple[str, ...]:
         check_split(self, split)
@@ -97,6 +102,21 @@ def check_columns(kind: str, columns: Sequence[str], header: bool) -> None:
         raise ValueError(
             f"{kind} takes either columns=(...) or header=True (the first line names the columns), "
             f"not {'both' if header else 'neither'}."
+        )
+
+
+def check_encoding(kind: str, encoding: str) -> None:
+    """Raises ValueError unless a file in this encoding can be read line by line."""
+    try:
+        is_by_line = b"a\n".decode(encoding) == "a\n"
+    except LookupError:
+        raise ValueError(f"{kind} has encoding={encoding!r}, which Python does not know.") from None
+    except UnicodeDecodeError:
+        is_by_line = False
+    if not is_by_line:
+        raise ValueError(
+            f"{kind} reads line by line, and in encoding={encoding!r} a line end has several bytes: "
+            "convert the file to UTF-8."
         )
 
 
@@ -172,7 +192,12 @@ def size_and_time(path: epath.Path) -> tuple[int, int]:
     return local.st_size, local.st_mtime_ns
 
 
-def _rows(found: Iterator[formats.Record]) -> Iterator[task_lib.Row]:
+def rows(found: Iterator[formats.Record]) -> Iterator[task_lib.Row]:
+    """The rows of records.
+
+    Raises:
+        ValueError: a record is malformed.
+    """
     for record in found:
         if record.row is None:
             raise ValueError(f"{record.where}: {record.problem}.")

@@ -1,7 +1,8 @@
 """Readers of one file each: lines, TSV, CSV, JSONL, JSON, Natural Instructions, XML. A reader yields `Record`s.
 
 A record that cannot be parsed is yielded with its place and problem, so that the reader's caller counts it; a file that
-cannot be parsed at all raises. `sources.py` joins files into splits; read it next.
+cannot be parsed at all raises. Files whose names end in .gz, .bz2, .xz or .zst are decompressed. `sources.py` joins
+files into splits; read it next.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +16,11 @@ from xml.etree import ElementTree
 
 from etils import epath
 
-from flantune.data import names
+from flantune.data import compression, names
 
 _SLICE = re.compile(r"(?P<path>.*?)\[(?P<start>[^\[\]:]*):(?P<stop>[^\[\]:]*)\]\Z", re.DOTALL)
 _BYTE_ORDER_MARK = "\ufeff"  # spreadsheets write it; as part of a column's name nobody would see it
+_SNIFFED_BYTES = 4096
 
 
 class Record(NamedTuple):
@@ -69,8 +71,9 @@ def take(
 
 def read_lines(path: epath.Path, *, encoding: str, column: str) -> Iterator[Record]:
     """One row a line, with one column; empty lines are rows too."""
+    name = str(path)  # once: the text of an epath costs more than a row
     for number, text, problem in _decoded_lines(path, encoding):
-        yield Record(f"{path}:{number}", None if problem else {column: text}, problem)
+        yield Record(f"{name}:{number}", None if problem else {column: text}, problem)
 
 
 def read_tsv(path: epath.Path, *, encoding: str, columns: tuple[str, ...]) -> Iterator[Record]:
@@ -79,11 +82,12 @@ def read_tsv(path: epath.Path, *, encoding: str, columns: tuple[str, ...]) -> It
     Args:
         columns: names of the columns; empty where the first line gives them.
     """
+    name = str(path)
     for number, text, problem in _decoded_lines(path, encoding):
         if not columns and not problem:
             columns = tuple(text.split("\t"))
         elif text or problem:
-            yield _row_of_cells(f"{path}:{number}", text.split("\t"), columns, problem)
+            yield _row_of_cells(f"{name}:{number}", text.split("\t"), columns, problem)
 
 
 def read_csv(
@@ -98,7 +102,7 @@ def read_csv(
         ValueError: a quote is opened and never closed: all the rest of the file would be one cell.
     """
     csv.field_size_limit(sys.maxsize)  # a passage may exceed the default of 131,072 characters
-    lines = _CsvLines(path, encoding)
+    name, lines = str(path), _CsvLines(path, encoding)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         first_line, problem, cells = lines.number + 1, "", list[str]()
@@ -115,18 +119,21 @@ def read_csv(
         if not columns and not problem:
             columns = tuple(cells)
         elif cells or problem:
-            yield _row_of_cells(f"{path}:{first_line}", cells, columns, problem)
+            yield _row_of_cells(f"{name}:{first_line}", cells, columns, problem)
 
 
 def read_jsonl(path: epath.Path, *, encoding: str) -> Iterator[Record]:
     """One JSON object a line; empty lines are left out."""
+    name = str(path)
     for number, text, problem in _decoded_lines(path, encoding):
-        where = f"{path}:{number}"
+        where = f"{name}:{number}"
         if not problem and text.strip():
             try:
                 yield _row_of_json(where, json.loads(text))
             except json.JSONDecodeError as error:
                 problem = f"not JSON: {error.msg} at column {error.colno}"
+            except (ValueError, RecursionError) as error:  # too many digits, too many brackets
+                problem = f"not JSON that Python reads: {error}"
         if problem:
             yield Record(where, None, problem)
 
@@ -137,14 +144,26 @@ def read_json(path: epath.Path, *, encoding: str, items: str) -> Iterator[Record
     Args:
         items: the key that holds the list; empty where the file is a list itself.
     """
+    name = str(path)
     for number, item in enumerate(_json_list(path, encoding, items)):
-        yield _row_of_json(f"{path}:item {number}", item)
+        yield _row_of_json(f"{name}:item {number}", item)
+
+
+def read_objects(path: epath.PathLike, *, encoding: str = "utf-8") -> Iterator[Record]:
+    """The objects of a JSON list or of JSONL, whichever the file holds; its name does not count."""
+    path = epath.Path(path)
+    with compression.open_binary(path) as file:
+        start = file.read(_SNIFFED_BYTES).decode(encoding, "replace")
+    if start.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith("["):
+        return read_json(path, encoding=encoding, items="")
+    return read_jsonl(path, encoding=encoding)
 
 
 def read_natural_instructions(path: epath.Path) -> Iterator[Record]:
     """The instances of a Natural Instructions task file: {"id": str, "input": str, "output": list of str}."""
+    name = str(path)
     for number, item in enumerate(_json_list(path, "utf-8", "Instances")):
-        record = _row_of_json(f"{path}:instance {number}", item)
+        record = _row_of_json(f"{name}:instance {number}", item)
         if record.row is not None and not {"input", "output"} <= record.row.keys():
             record = Record(
                 record.where, None, f"needs input and output, has {', '.join(record.row)}"
@@ -159,12 +178,12 @@ def read_xml(path: epath.Path, *, item: str) -> Iterator[Record]:
 
     Example: `<item id="1"><p>A</p></item>` is `{"id": "1", "p": "A"}`.
     """
-    number = 0
-    with path.open("rb") as file:
+    number, name = 0, str(path)
+    with compression.open_binary(path) as file:
         try:
             for _, element in ElementTree.iterparse(file):
                 if element.tag == item:
-                    yield Record(f"{path}:{item} {number}", _row_of_element(element))
+                    yield Record(f"{name}:{item} {number}", _row_of_element(element))
                     number += 1
                     element.clear()
         except ElementTree.ParseError as error:
@@ -173,7 +192,7 @@ def read_xml(path: epath.Path, *, item: str) -> Iterator[Record]:
 
 def _decoded_lines(path: epath.Path, encoding: str) -> Iterator[tuple[int, str, str]]:
     """Number, text without its end, and problem of each line; only a line feed (or CR LF) ends one."""
-    with path.open("rb") as file:
+    with compression.open_binary(path) as file:
         for number, line in enumerate(file, start=1):
             try:
                 text = line.decode(encoding)
@@ -204,7 +223,7 @@ class _CsvLines:
 
 
 def _binary_lines(path: epath.Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with compression.open_binary(path) as file:
         yield from file
 
 
@@ -237,12 +256,16 @@ def _row_of_element(element: ElementTree.Element) -> dict[str, object]:
 
 
 def _json_list(path: epath.Path, encoding: str, items: str) -> list[object]:
+    with compression.open_binary(path) as file:
+        data = file.read()
     try:
-        content = json.loads(path.read_bytes().decode(encoding).removeprefix(_BYTE_ORDER_MARK))
+        content = json.loads(data.decode(encoding).removeprefix(_BYTE_ORDER_MARK))
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is {_not_encoded(error)}.") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno} is not JSON: {error.msg}.") from error
+    except (ValueError, RecursionError) as error:  # too many digits, too many brackets
+        raise ValueError(f"{path} is not JSON that Python reads: {error}.") from error
     if items and not (isinstance(content, dict) and items in content):
         known = list(content) if isinstance(content, dict) else []
         raise ValueError(names.unknown(f"{path} must hold a list under the key", items, known))

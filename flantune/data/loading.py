@@ -3,7 +3,7 @@
 Read `pipeline.py` for what the batches hold, and `registry.py` for the same tasks in SeqIO.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import itertools
 import os
@@ -17,8 +17,11 @@ from flantune import atomic
 from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
+    members as members_lib,
     names as names_lib,
+    prompts,
     schedule as schedule_lib,
+    seqio_tasks,
     store as store_lib,
     tokenize,
     vocabulary as vocabulary_lib,
@@ -35,6 +38,7 @@ _PREFETCH_BATCHES = 4
 _VOCABULARY_EXAMPLES = 20_000
 _VOCABULARY_CHARACTERS = 4_000_000
 _VOCABULARY_KEY_LINES = 1_000
+_REPORT_EXAMPLES = 2_000  # what a vocabulary is looked at with
 _VOCABULARY_SEED = 0  # not the run's: runs of different seeds share ids
 
 
@@ -55,13 +59,20 @@ def open_store(config: DataConfig) -> store_lib.Store:
     return store_lib.Store(epath.Path(given or "~/.cache/flantune/prepared").expanduser())
 
 
+def load_catalog(
+    config: DataConfig, store: store_lib.Store, names: Iterable[str]
+) -> catalog_lib.Catalog:
+    """The catalog of a run's modules, with the plain SeqIO tasks that some mixtures or tasks reach."""
+    catalog = catalog_lib.load(config.modules, store, data_dir(config))
+    return seqio_tasks.extend(catalog, names, config, store)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BoundMixture:
-    """A mixture over the prepared store: members, their readers and their shares, in one order."""
+    """A mixture over the prepared store: its members and their shares of the examples, in one order."""
 
     name: str
-    members: tuple[tokenize.Member, ...]
-    readers: tuple[store_lib.Reader, ...]
+    members: tuple[members_lib.Member, ...]
     rates: tuple[float, ...]
 
     def table(self) -> list[dict[str, object]]:
@@ -71,11 +82,28 @@ class BoundMixture:
                 "task": member.name,
                 "cluster": member.task.cluster,
                 "rate": rate,
-                "rows": len(reader),
+                "rows": len(member.reader),
                 "templates": len(member.usable),
             }
-            for member, reader, rate in zip(self.members, self.readers, self.rates, strict=True)
+            for member, rate in zip(self.members, self.rates, strict=True)
         ]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sizes:
+    """Sizes of bound members; lengths are asked for only where rates count tokens."""
+
+    members: Mapping[str, members_lib.Member]
+    mean_length: Callable[[members_lib.Member], float]
+
+    def rows(self, member: str) -> int:
+        return len(self.members[member].reader)
+
+    def num_templates(self, member: str) -> int:
+        return len(self.members[member].usable)
+
+    def tokens(self, member: str) -> float:
+        return self.mean_length(self.members[member])
 
 
 def bind_mixture(
@@ -85,38 +113,51 @@ def bind_mixture(
     *,
     split: str,
     templates: str = "training",
+    mean_length: Callable[[members_lib.Member], float] = prompts.mean_bytes,
 ) -> BoundMixture:
     """A mixture whose tasks are all prepared.
 
+    Args:
+        mean_length: of a member's examples, for mixtures whose rates count tokens. UTF-8 bytes stand in for tokens
+            before there is a vocabulary.
+
     Raises:
-        KeyError: no such mixture, task or split.
-        ValueError: a split is not prepared.
+        KeyError: no such mixture, task, setting or split.
+        ValueError: a split is not prepared, or a task has no template for its setting.
     """
-    readers: dict[str, store_lib.Reader] = {}
-    for member in catalog.members(name):
-        readers[member] = _reader(catalog, store, member, split)
-    rates = catalog.rates(name, lambda member: len(readers[member]))
-    members = tuple(
-        tokenize.make_member(member, catalog.task(member), split, templates) for member in rates
-    )
+    members = {
+        member: _member(catalog, store, member, split, templates)
+        for member in catalog.members(name)
+    }
+    rates = shares(catalog, name, members, mean_length)
     return BoundMixture(
         name=name,
-        members=members,
-        readers=tuple(readers[member] for member in rates),
+        members=tuple(members[member] for member in rates),
         rates=tuple(rates.values()),
     )
 
 
+def shares(
+    catalog: catalog_lib.Catalog,
+    name: str,
+    members: Mapping[str, members_lib.Member],
+    mean_length: Callable[[members_lib.Member], float],
+) -> dict[str, float]:
+    """The share of each bound member of a mixture, in examples."""
+    return catalog.rates(name, _Sizes(members, mean_length))
+
+
 def check_split(catalog: catalog_lib.Catalog, name: str, split: str) -> None:
-    """Raises KeyError where a task of a mixture has no such split: SeqIO would skip it with a warning."""
+    """Raises KeyError where a task of a mixture lacks a split that it reads: SeqIO would skip it with a warning."""
     for member in catalog.members(name):
         task = catalog.task(member)
-        if split not in task.source.splits:
-            raise KeyError(
-                names_lib.unknown(
-                    f"Task {task.name!r} is asked for the split", split, task.source.splits
+        for needed in members_lib.splits_of(catalog.setting(member), split):
+            if needed not in task.source.splits:
+                raise KeyError(
+                    names_lib.unknown(
+                        f"Task {member!r} is asked for the split", needed, task.source.splits
+                    )
                 )
-            )
 
 
 def train_dataset(
@@ -128,13 +169,19 @@ def train_dataset(
     process_index: int = 0,
     process_count: int = 1,
 ) -> "pipeline.TrainDataset":
-    """This process's batches of a mixture, without end."""
+    """This process's batches of a mixture, without end.
+
+    Raises:
+        ValueError: rows of a plain SeqIO task were prepared with another vocabulary.
+    """
     from flantune.data import pipeline  # brings Grain, which brings JAX: `prepare` needs neither
+
+    for member in bound.members:
+        seqio_tasks.check_vocabulary(member.reader.manifest, vocabulary)
 
     lengths = {"inputs_length": config.inputs_length, "targets_length": config.targets_length}
     packer = pipeline.BlockPacker(
         members=bound.members,
-        readers=bound.readers,
         schedule=make_schedule(bound, config, seed),
         tokenizer=tokenize.Tokenizer(vocabulary, seed=seed, **lengths),
         pack=config.pack,
@@ -166,7 +213,7 @@ def make_schedule(bound: BoundMixture, config: DataConfig, seed: int) -> schedul
     return schedule_lib.Schedule(
         names=[member.name for member in bound.members],
         rates=bound.rates,
-        num_rows=[len(reader) for reader in bound.readers],
+        num_rows=[len(member.reader) for member in bound.members],
         block_size=config.block_size,
         seed=seed,
     )
@@ -174,17 +221,12 @@ def make_schedule(bound: BoundMixture, config: DataConfig, seed: int) -> schedul
 
 def rendered_lines(bound: BoundMixture, config: DataConfig) -> Iterator[str]:
     """Different lines of the mixture's first prompts and targets: what a vocabulary is trained on."""
-    schedule = make_schedule(bound, config, _VOCABULARY_SEED)
     seen: set[str] = set()
     characters = 0
-    for block in range(_VOCABULARY_EXAMPLES // config.block_size + 1):
-        for visit in schedule.block(block):
-            fields = bound.readers[visit.task].fetch([visit.row])[0]
-            member = bound.members[visit.task]
-            prompt = tokenize.render(
-                member, fields, visit.row, epoch=visit.epoch, seed=_VOCABULARY_SEED
-            )
-            for line in (*prompt.inputs.split("\n"), *prompt.targets.split("\n")):
+    num_blocks = _VOCABULARY_EXAMPLES // config.block_size + 1
+    for found in _rendered_blocks(bound, config, _VOCABULARY_SEED, num_blocks):
+        for text in found:
+            for line in text.split("\n"):
                 if line and line not in seen:  # a definition counts once, not for each row
                     seen.add(line)
                     characters += len(line)
@@ -193,17 +235,42 @@ def rendered_lines(bound: BoundMixture, config: DataConfig) -> Iterator[str]:
             return
 
 
+def rendered_texts(bound: BoundMixture, config: DataConfig) -> Iterator[str]:
+    """Whole prompts and targets of a mixture: what a vocabulary is looked at with; chosen with another seed."""
+    num_blocks = _REPORT_EXAMPLES // config.block_size + 1
+    for found in _rendered_blocks(bound, config, _VOCABULARY_SEED + 1, num_blocks):
+        yield from found
+
+
+def _rendered_blocks(
+    bound: BoundMixture, config: DataConfig, seed: int, num_blocks: int
+) -> Iterator[list[str]]:
+    """Prompts and targets of the first blocks of a mixture."""
+    schedule = make_schedule(bound, config, seed)
+    for block in range(num_blocks):
+        requests = [
+            prompts.Request(bound.members[visit.task], visit.row, visit.epoch)
+            for visit in schedule.block(block)
+        ]
+        found = prompts.render(requests, seed=seed)
+        yield [text for prompt in found for text in (prompt.inputs, prompt.targets)]
+
+
 def trained_vocabulary(
     store: store_lib.Store, config: DataConfig, bound: BoundMixture, size: int
 ) -> bytes:
     """The SentencePiece model of a mixture, trained once for the prepared rows and then kept in the store."""
     rows = [
-        (member.name, *reader.manifest.shards)
-        for member, reader in zip(bound.members, bound.readers, strict=True)
+        (
+            member.name,
+            *(reader.manifest.shards for reader in (member.reader, member.pool) if reader),
+        )
+        for member in bound.members
     ]
     # The first lines stand for the wordings and the code that renders them.
     lines = list(itertools.islice(rendered_lines(bound, config), _VOCABULARY_KEY_LINES))
-    key = choice.hash64(size, config.block_size, rows, bound.rates, lines)
+    trainer = vocabulary_lib.TRAINER_VERSION
+    key = choice.hash64(trainer, size, config.block_size, rows, bound.rates, lines)
     path = store.root / "vocabularies" / f"{size}-{key:016x}.model"
     if not path.exists():
         logging.info("Training a vocabulary of %d pieces on %s.", size, bound.name)
@@ -246,17 +313,21 @@ def splits_needed(
     for mixture, split in wanted:
         check_split(catalog, mixture, split)
         for member in catalog.members(mixture):
-            splits.setdefault(catalog.task(member).name, {})[split] = None
-    return [(name, tuple(own)) for name, own in splits.items()]
+            own = splits.setdefault(catalog.task(member).name, {})
+            own.update(dict.fromkeys(members_lib.splits_of(catalog.setting(member), split)))
+    return [(name, tuple(found)) for name, found in splits.items()]
 
 
-def _reader(
-    catalog: catalog_lib.Catalog, store: store_lib.Store, member: str, split: str
-) -> store_lib.Reader:
-    task = catalog.task(member)
-    manifest = store.manifest(task.name, split)
-    if manifest is None:
-        raise ValueError(
-            f"Task {task.name!r} has no prepared split {split!r}: run flantune prepare."
-        )
-    return store.reader(manifest)
+def _member(
+    catalog: catalog_lib.Catalog, store: store_lib.Store, name: str, split: str, templates: str
+) -> members_lib.Member:
+    task, setting = catalog.task(name), catalog.setting(name)
+    readers = {}
+    for needed in members_lib.splits_of(setting, split):
+        manifest = store.manifest(task, needed)
+        if manifest is None:
+            raise ValueError(
+                f"Task {task.name!r} has no prepared split {needed!r}: run flantune prepare."
+            )
+        readers[needed] = store.reader(manifest)
+    return members_lib.make_member(name, task, setting, readers, split=split, templates=templates)

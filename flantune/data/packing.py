@@ -1,10 +1,13 @@
-"""Packing: which examples of a block share a row, encoder and decoder side together.
+"""Packing: which examples of a block share a row, encoder and decoder side together, and the arrays of such rows.
 
-Sorted best-fit: longest first, each into the fullest row that still has room on both sides. Read `pipeline.py` next.
+Sorted best-fit: longest first, each into the fullest row that still has room on both sides. The pipeline that calls it
+is `pipeline.py`; read it next.
 """
 
-from collections.abc import Sequence
+import bisect
+from collections.abc import Iterable, Sequence
 import dataclasses
+import itertools
 
 from jaxtyping import Int
 import numpy as np
@@ -17,39 +20,65 @@ def assign_rows(
     inputs_length: int,
     targets_length: int,
 ) -> list[list[int]]:
-    """Positions of the examples in each row.
+    """Positions of the examples in each row, decided by the lengths alone.
 
     Example: lengths (3, 2, 2) and (1, 1, 1) for rows of 5 and 4 give [[0, 1], [2]].
+
+    Longest is the example that takes the largest part of its row on either side. Fullest is the row with the least room
+    on the side that all examples together fill more; the other side decides between equals. The rule is Johnson's
+    best-fit decreasing (https://doi.org/10.1137/0203025), here in two dimensions: one number holds the room of both.
 
     Raises:
         ValueError: an example is longer than a row.
     """
-    inputs = np.asarray(inputs_lengths, np.int64)
-    targets = np.asarray(targets_lengths, np.int64)
-    if len(inputs) and (inputs.max() > inputs_length or targets.max() > targets_length):
-        raise ValueError(
-            f"An example of {inputs.max()} + {targets.max()} tokens does not fit a row of "
-            f"{inputs_length} + {targets_length}."
-        )
-    fill = np.maximum(inputs / inputs_length, targets / targets_length)
-    order = np.argsort(-fill, kind="stable")
-    free_inputs = np.full(len(inputs), inputs_length)
-    free_targets = np.full(len(inputs), targets_length)
+    _check_fits(inputs_lengths, targets_lengths, inputs_length, targets_length)
+    major, minor, minor_length = inputs_lengths, targets_lengths, targets_length
+    if sum(targets_lengths) * inputs_length > sum(inputs_lengths) * targets_length:
+        major, minor, minor_length = targets_lengths, inputs_lengths, inputs_length
+    base = minor_length + 1
+    sizes = [base * long + short for long, short in zip(major, minor, strict=True)]
+    empty = base * (inputs_length + targets_length - minor_length) + minor_length
+    parts = [
+        (max(inputs * targets_length, targets * inputs_length), size)
+        for inputs, targets, size in zip(inputs_lengths, targets_lengths, sizes, strict=True)
+    ]
     rows: list[list[int]] = []
-    for example in order:
-        used = len(rows)
-        left_inputs = free_inputs[:used] - inputs[example]
-        left_targets = free_targets[:used] - targets[example]
-        slack = left_inputs / inputs_length + left_targets / targets_length
-        slack[(left_inputs < 0) | (left_targets < 0)] = np.inf
-        row = int(np.argmin(slack)) if used else 0
-        if not used or np.isinf(slack[row]):
-            row = used
+    rooms: list[int] = []  # of every row, the fullest first
+    owners: list[int] = []  # the row that has each room
+    for example in sorted(range(len(sizes)), key=parts.__getitem__, reverse=True):
+        size, short = sizes[example], minor[example]
+        place = bisect.bisect_left(rooms, size)
+        while place < len(rooms) and rooms[place] % base < short:
+            place += 1
+        if place < len(rooms):
+            row, room = owners.pop(place), rooms.pop(place) - size
+        else:
+            row, room = len(rows), empty - size
             rows.append([])
-        rows[row].append(int(example))
-        free_inputs[row] -= inputs[example]
-        free_targets[row] -= targets[example]
+        rows[row].append(example)
+        place = bisect.bisect_left(rooms, room)
+        rooms.insert(place, room)
+        owners.insert(place, row)
     return rows
+
+
+def _check_fits(
+    inputs_lengths: Sequence[int],
+    targets_lengths: Sequence[int],
+    inputs_length: int,
+    targets_length: int,
+) -> None:
+    if (
+        max(inputs_lengths, default=0) <= inputs_length
+        and max(targets_lengths, default=0) <= targets_length
+    ):
+        return
+    for number, (inputs, targets) in enumerate(zip(inputs_lengths, targets_lengths, strict=True)):
+        if inputs > inputs_length or targets > targets_length:
+            raise ValueError(
+                f"Example {number}, of {inputs} + {targets} tokens, does not fit a row of "
+                f"{inputs_length} + {targets_length}."
+            )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,30 +107,94 @@ BATCH_KEYS = (
 )
 
 
+def make_rows(
+    rows: Sequence[Sequence[Example]], *, inputs_length: int, targets_length: int
+) -> dict[str, np.ndarray]:
+    """The arrays [rows, length] of a batch: ids int32, weights float32.
+
+    Padding is 0, and -1 in task and template ids. Segments count from 1 in each row. A decoder's input is its target one
+    place later, with 0 first.
+
+    Example: two examples with inputs (5, 6) and (7,) in a row of 4 give tokens [5, 6, 7, 0], segments [1, 1, 2, 0] and
+    positions [0, 1, 0, 0].
+
+    Raises:
+        ValueError: a row has more tokens than it can hold.
+    """
+    encoder = _Layout([[len(example.inputs) for example in row] for row in rows], inputs_length)
+    decoder = _Layout([[len(example.targets) for example in row] for row in rows], targets_length)
+    targets = decoder.tokens(example.targets for row in rows for example in row)
+    shifted = np.zeros_like(targets)
+    shifted.ravel()[1:] = targets.ravel()[:-1]
+    arrays = (
+        encoder.tokens(example.inputs for row in rows for example in row),
+        encoder.segment_ids,
+        encoder.positions,
+        np.where(decoder.positions > 0, shifted, 0),
+        targets,
+        (decoder.segment_ids > 0).astype(np.float32),
+        decoder.segment_ids,
+        decoder.positions,
+        decoder.spread(example.task for row in rows for example in row),
+        decoder.spread(example.template for row in rows for example in row),
+    )
+    return dict(zip(BATCH_KEYS, arrays, strict=True))
+
+
 def make_row(
     examples: Sequence[Example], *, inputs_length: int, targets_length: int
 ) -> dict[str, np.ndarray]:
-    """One row of a batch: ids int32, weights float32, 0 where padded, task and template ids -1 where padded."""
-    row = {
-        key: np.zeros(inputs_length if key.startswith("encoder") else targets_length, np.int32)
-        for key in BATCH_KEYS
-    }
-    row["decoder_loss_weights"] = np.zeros(targets_length, np.float32)
-    row["decoder_task_ids"] -= 1
-    row["decoder_template_ids"] -= 1
-    start, target_start = 0, 0
-    for segment, example in enumerate(examples, 1):
-        encoder = slice(start, start + len(example.inputs))
-        decoder = slice(target_start, target_start + len(example.targets))
-        row["encoder_input_tokens"][encoder] = example.inputs
-        row["encoder_segment_ids"][encoder] = segment
-        row["encoder_positions"][encoder] = np.arange(len(example.inputs))
-        row["decoder_target_tokens"][decoder] = example.targets
-        row["decoder_input_tokens"][decoder.start + 1 : decoder.stop] = example.targets[:-1]
-        row["decoder_loss_weights"][decoder] = 1.0
-        row["decoder_segment_ids"][decoder] = segment
-        row["decoder_positions"][decoder] = np.arange(len(example.targets))
-        row["decoder_task_ids"][decoder] = example.task
-        row["decoder_template_ids"][decoder] = example.template
-        start, target_start = encoder.stop, decoder.stop
-    return row
+    """One row of `make_rows`, without the axis of rows."""
+    arrays = make_rows([examples], inputs_length=inputs_length, targets_length=targets_length)
+    return {key: array[0] for key, array in arrays.items()}
+
+
+class _Layout:
+    """Where the examples of some rows lie on one side.
+
+    Every row ends with a piece of padding, so that the pieces of all rows, one after another, are the whole array.
+    """
+
+    def __init__(self, lengths: Sequence[Sequence[int]], length: int) -> None:
+        self._shape = (len(lengths), length)
+        self._padding = [length - sum(row) for row in lengths]
+        if min(self._padding, default=0) < 0:
+            raise ValueError(f"A row of {length} tokens holds {length - min(self._padding)}.")
+        self._counts = [len(row) for row in lengths]
+        self._pieces = np.asarray(
+            [
+                piece
+                for row, pad in zip(lengths, self._padding, strict=True)
+                for piece in (*row, pad)
+            ],
+            np.int64,
+        )
+        numbers = [number for count in self._counts for number in (*range(1, count + 1), 0)]
+        self.segment_ids = self._repeat(numbers)
+        starts = np.cumsum(self._pieces) - self._pieces
+        places = np.arange(len(lengths) * length, dtype=np.int32).reshape(self._shape)
+        self.positions = np.where(self.segment_ids > 0, places - self._repeat(starts), 0)
+
+    def tokens(
+        self, arrays: Iterable[Int[np.ndarray, " length"]]
+    ) -> Int[np.ndarray, "batch length"]:
+        """The ids of the examples, each in its place, 0 elsewhere."""
+        zeros = np.zeros(self._shape[1], np.int32)
+        own = iter(arrays)
+        parts = [
+            part
+            for count, pad in zip(self._counts, self._padding, strict=True)
+            for part in (*itertools.islice(own, count), zeros[:pad])
+        ]
+        flat = np.concatenate(parts, dtype=np.int32) if parts else zeros[:0]
+        return flat.reshape(self._shape)
+
+    def spread(self, values: Iterable[int]) -> Int[np.ndarray, "batch length"]:
+        """The value of each example at all its places, -1 elsewhere."""
+        own = iter(values)
+        return self._repeat(
+            [v for count in self._counts for v in (*itertools.islice(own, count), -1)]
+        )
+
+    def _repeat(self, values: Sequence[int] | np.ndarray) -> Int[np.ndarray, "batch length"]:
+        return np.repeat(np.asarray(values, np.int32), self._pieces).reshape(self._shape)

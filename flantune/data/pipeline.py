@@ -17,9 +17,10 @@ import grain
 import numpy as np
 
 from flantune.data import (
+    members as members_lib,
     packing,
+    prompts,
     schedule as schedule_lib,
-    store as store_lib,
     tokenize as tokenize_lib,
 )
 from flantune.prompting import choice
@@ -56,8 +57,7 @@ class BlockPacker:
     def __init__(
         self,
         *,
-        members: Sequence[tokenize_lib.Member],
-        readers: Sequence[store_lib.Reader],
+        members: Sequence[members_lib.Member],
         schedule: schedule_lib.Schedule,
         tokenizer: tokenize_lib.Tokenizer,
         inputs_length: int,
@@ -65,7 +65,6 @@ class BlockPacker:
         pack: bool,
     ) -> None:
         self._members = members
-        self._readers = readers
         self._schedule = schedule
         self._tokenizer = tokenizer
         self._lengths = {"inputs_length": inputs_length, "targets_length": targets_length}
@@ -76,8 +75,7 @@ class BlockPacker:
         """The block's examples as ids; those that do not fit are dropped and counted."""
         visits = self._schedule.block(block)
         requests = [
-            tokenize_lib.Request(self._members[visit.task], fields, visit.row, visit.epoch)
-            for visit, fields in zip(visits, self._fetch(visits), strict=True)
+            prompts.Request(self._members[visit.task], visit.row, visit.epoch) for visit in visits
         ]
         examples = []
         for visit, result in zip(visits, self._tokenizer.tokenize(requests), strict=True):
@@ -118,18 +116,6 @@ class BlockPacker:
             packing.make_row([examples[index] for index in assignment[row]], **self._lengths)
             for row in order
         ]
-
-    def _fetch(self, visits: Sequence[schedule_lib.Visit]) -> list[dict[str, Any]]:
-        """Fields of each visit, read with one call for each task."""
-        places: dict[int, list[int]] = {}
-        for place, visit in enumerate(visits):
-            places.setdefault(visit.task, []).append(place)
-        fields: list[dict[str, Any]] = [{}] * len(visits)
-        for task, wanted in places.items():
-            rows = [visits[place].row for place in wanted]
-            for place, row_fields in zip(wanted, self._readers[task].fetch(rows), strict=True):
-                fields[place] = row_fields
-        return fields
 
 
 class TrainDataset(grain.IterDataset[Batch]):

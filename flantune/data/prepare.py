@@ -59,7 +59,14 @@ class PrepareReport:
             for name in ("rows", "dropped", "malformed")
         }
         failures = [f"{result.task}, {result.split}: {result.error}" for result in self.failed]
-        return {**counts, **sums, "seconds": round(self.seconds, 2), "failures": failures}
+        problems = [f"{r.task}, {r.split}: {place}" for r in self.results for place in r.problems]
+        return {
+            **counts,
+            **sums,
+            "seconds": round(self.seconds, 2),
+            "failures": failures,
+            "malformed_rows": problems,
+        }
 
     def raise_if_failed(self) -> None:
         """Raises ValueError, with the first failures, where a split could not be prepared."""
@@ -105,7 +112,11 @@ def prepare(
             logging.error("%s, split %s: %s", result.task, result.split, result.error)
         elif result.malformed and result.status == "prepared":
             logging.warning(
-                "%s, split %s: %d malformed rows", result.task, result.split, result.malformed
+                "%s, split %s: %d malformed rows are left out, the first ones: %s",
+                result.task,
+                result.split,
+                result.malformed,
+                "; ".join(result.problems),
             )
         if on_progress is not None:
             on_progress(result, len(results), len(wanted))
@@ -145,6 +156,9 @@ def _check(task: task_lib.InstructionTask, split: str, options: _Options) -> Spl
         if manifest is None or not _is_fresh(job, manifest, options.store):
             return job
         fields_lib.check_needed(task.name, job.needed_fields, manifest.schema)
+        for name in manifest.schema:
+            fields_lib.check_known(task.name, job.known_fields, name)
+        split_job.check_malformed(job, manifest)
         return split_job.succeeded(_with_facts(job, manifest, options.store), "fresh")
     except Exception as error:  # one broken source never blocks the others
         return split_job.failed(task.name, split, error)
@@ -167,13 +181,14 @@ def _job(task: task_lib.InstructionTask, split: str, options: _Options) -> Split
         "metadata": json.loads(json.dumps(dict(task.metadata))),
     }
     return SplitJob(
-        task=task.name,
+        task=task.stored_as,
         split=split,
         source=task.source,
         to_fields=task.to_fields,
         to_fields_fingerprint=to_fields_fingerprint,
         source_fingerprint=task.source.fingerprint(split, options.data_dir),
         needed_fields=task.needed_fields(),
+        known_fields=task.known_fields(),
         answer_choices=choices,
         facts=facts,
         root=os.fspath(options.store.root),

@@ -3,35 +3,41 @@
     registry.register(["tasks.sst2", "tasks.mixtures"], features)
     seqio.get_mixture_or_task("sst2:sst2").get_dataset(sequence_length, split="train")
 
-One `seqio.Task` for each task and setting, one `seqio.Mixture` for each mixture. The rows come from the prepared store
-and the text from the same `render` as in training; SeqIO itself tokenises, trims, shuffles and mixes. SeqIO repeats the
-text of epoch 0 in every epoch. A "-" in a name becomes "_", since SeqIO refuses it.
+One `seqio.Task` for each task and for each of its settings that a mixture names, one `seqio.Mixture` for each mixture.
+The rows come from the prepared store and the text from the same `render` as in training; SeqIO itself tokenises, trims,
+shuffles and mixes. SeqIO repeats the text of epoch 0 in every epoch. A "-" in a name becomes "_", since SeqIO refuses
+it. `registry_tasks.py` has the tasks.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl import logging
-import numpy as np
 
-from flantune import prompting
 from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
     loading,
+    measure,
+    members as members_lib,
     prepare,
-    schedule,
+    prompts,
+    registry_tasks,
+    seqio_features,
+    seqio_modules as seqio_modules_lib,
+    seqio_tasks,
     store as store_lib,
     task as task_lib,
     tokenize,
+    vocabulary as vocabulary_lib,
 )
-from flantune.prompting import choice
 
 if TYPE_CHECKING:
     import seqio
-    import tensorflow as tf
+
+_MEASURED_ROWS = 64
 
 
 def register(
@@ -42,6 +48,9 @@ def register(
     prepared_dir: str | None = None,
     split: str = "train",
     seed: int = 0,
+    settings: Sequence[str] = (),
+    seqio_modules: Sequence[str] = (),
+    lengths: Mapping[str, int] | None = None,
 ) -> tuple[str, ...]:
     """Publishes the tasks and mixtures of some modules; returns the names of the mixtures and tasks.
 
@@ -52,39 +61,54 @@ def register(
     Args:
         features: SeqIO features of "inputs" and "targets", with their vocabularies.
         split: whose rows decide the mixtures' rates.
+        settings: published for every task that has templates for them, besides the default and those that mixtures
+            name.
         seed: of templates, options and references, as `experiments.train.seed`.
+        seqio_modules: modules that register the plain SeqIO tasks which mixtures name as "seqio:NAME".
+        lengths: of "inputs" and "targets". With them, prompts are shortened as in training, those that cannot be are
+            left out, rates in tokens are measured as in training, and plain SeqIO tasks are prepared for them. Without
+            them, SeqIO cuts the end of whatever is too long, be it the question of a few-shot prompt.
 
     Raises:
-        ValueError: two names are the same in SeqIO's spelling.
+        ValueError: two names are the same in SeqIO's spelling, or lengths are missing.
     """
     import seqio
 
+    if seqio_modules and lengths is None:
+        raise ValueError("register(seqio_modules=...) needs lengths of 'inputs' and 'targets' too.")
+    vocabulary = seqio_features.vocabulary_name(features["inputs"].vocabulary) if lengths else ""
     places = DataConfig(
         mixture="",
         modules=tuple(modules),
-        vocabulary="bytes",
-        inputs_length=1,
-        targets_length=1,
+        vocabulary=vocabulary,
+        inputs_length=lengths["inputs"] if lengths else 1,
+        targets_length=lengths["targets"] if lengths else 1,
         batch_size=1,
+        seqio_modules=tuple(seqio_modules),
         data_dir=data_dir,
         prepared_dir=prepared_dir,
     )
     store = loading.open_store(places)
     catalog = catalog_lib.load(modules, store, loading.data_dir(places))
+    seqio_modules_lib.import_all(seqio_modules)
+    catalog = seqio_tasks.extend(catalog, catalog.mixtures, places, store)
     rows = _Rows(catalog, store, places)
+    renderer, mean_length = _text_and_length(places, store, features, seed, fit=lengths is not None)
     _check_names([*catalog.tasks, *catalog.mixtures])
-    members = [
-        f"{name}#{setting}" if setting else name
-        for name in catalog.tasks
-        for setting in prompting.SETTINGS
-    ]
+    mixtures = _resolvable(catalog)
+    members = _members(catalog, mixtures, settings)
     for member in members:
         if seqio_name(member) not in seqio.TaskRegistry.names():
-            _add_task(member, catalog.task(member), rows, features, seed)
-    mixtures = _resolvable(catalog)
+            registry_tasks.add_task(
+                seqio_name(member),
+                catalog.task(member),
+                functools.partial(rows.member, member),
+                features,
+                renderer,
+            )
     for name in mixtures:
         if seqio_name(name) not in seqio.MixtureRegistry.names():
-            shares = _Shares(catalog, rows, name, split)
+            shares = _Shares(catalog, rows, name, split, mean_length)
             seqio.MixtureRegistry.add(
                 seqio_name(name),
                 [
@@ -95,10 +119,45 @@ def register(
     return (*map(seqio_name, mixtures), *map(seqio_name, members))
 
 
+def _text_and_length(
+    places: DataConfig,
+    store: store_lib.Store,
+    features: Mapping[str, "seqio.Feature"],
+    seed: int,
+    *,
+    fit: bool,
+) -> tuple[registry_tasks.Renderer, Callable[[members_lib.Member], float]]:
+    """What renders prompts, and what measures a member: as in training, or without lengths."""
+    if not fit:
+        return registry_tasks.Renderer(seed=seed), _MeanLength(features)
+    vocabulary = vocabulary_lib.load(places.vocabulary)
+    lengths = {"inputs_length": places.inputs_length, "targets_length": places.targets_length}
+    tokenizer = tokenize.Tokenizer(vocabulary, seed=seed, **lengths)
+    measurer = measure.Measurer(vocabulary, seed=seed, store=store, **lengths)
+    return registry_tasks.Renderer(seed=seed, tokenizer=tokenizer), measurer.mean_tokens
+
+
+def _members(
+    catalog: catalog_lib.Catalog, mixtures: Sequence[str], settings: Sequence[str]
+) -> list[str]:
+    """Names of the tasks, with their settings, to publish."""
+    names = [
+        f"{name}#{setting}" if setting else name
+        for name, task in catalog.tasks.items()
+        for setting in ("", *settings)
+        if members_lib.supports(task, catalog.setting(f"{name}#{setting}"))
+    ]
+    named = [member for mixture in mixtures for member in catalog.members(mixture)]
+    found = dict.fromkeys((*names, *named))
+    return [name for name in found if not catalog.task(name).is_tokenized]  # SeqIO has those
+
+
 def _resolvable(catalog: catalog_lib.Catalog) -> list[str]:
     """Mixtures whose members the modules define; the others are logged, since a module may export many mixtures."""
     names = []
     for name in catalog.mixtures:
+        if name.startswith(seqio_tasks.PREFIX):
+            continue  # SeqIO has it
         try:
             catalog.members(name)
         except KeyError as error:
@@ -110,7 +169,7 @@ def _resolvable(catalog: catalog_lib.Catalog) -> list[str]:
 
 def seqio_name(name: str) -> str:
     """A task's or mixture's name in SeqIO."""
-    return name.replace("-", "_")
+    return name.removeprefix(seqio_tasks.PREFIX).replace("-", "_")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,15 +183,32 @@ class _Rows:
     def reader(self, task: task_lib.InstructionTask, split: str) -> store_lib.Reader:
         data_dir = loading.data_dir(self.places)
         prepare.prepare([(task, (split,))], self.store, data_dir, num_processes=0).raise_if_failed()
-        manifest = self.store.manifest(task.name, split)
+        manifest = self.store.manifest(task, split)
         assert manifest is not None  # prepared just now
         return self.store.reader(manifest)
+
+    def member(self, name: str, split: str) -> members_lib.Member:
+        task, setting = self.catalog.task(name), self.catalog.setting(name)
+        readers = {
+            needed: self.reader(task, needed) for needed in members_lib.splits_of(setting, split)
+        }
+        return members_lib.make_member(
+            name, task, setting, readers, split=split, templates="training"
+        )
 
 
 class _Shares:
     """Shares of a mixture's tasks, computed when SeqIO first asks for one."""
 
-    def __init__(self, catalog: catalog_lib.Catalog, rows: _Rows, mixture: str, split: str) -> None:
+    def __init__(
+        self,
+        catalog: catalog_lib.Catalog,
+        rows: _Rows,
+        mixture: str,
+        split: str,
+        mean_length: Callable[[members_lib.Member], float],
+    ) -> None:
+        self._mean_length = mean_length
         self._catalog = catalog
         self._rows = rows
         self._mixture = mixture
@@ -140,15 +216,37 @@ class _Shares:
 
     @functools.cached_property
     def _shares(self) -> dict[str, float]:
-        def num_rows(member: str) -> int:
-            return len(self._rows.reader(self._catalog.task(member), self._split))
-
-        return self._catalog.rates(self._mixture, num_rows)
+        return loading.shares(
+            self._catalog,
+            self._mixture,
+            {
+                name: self._rows.member(name, self._split)
+                for name in self._catalog.members(self._mixture)
+            },
+            self._mean_length,
+        )
 
     def of(self, member: str, task: "seqio.Task") -> float:
         """The share of a member; SeqIO passes the task, whose name says no more."""
         del task
         return self._shares.get(member, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class _MeanLength:
+    """Mean tokens of a member's first examples in the vocabularies of the features, for rates that count tokens."""
+
+    features: Mapping[str, "seqio.Feature"]
+
+    def __call__(self, member: members_lib.Member) -> float:
+        rows = range(min(_MEASURED_ROWS, len(member.reader)))
+        found = prompts.render([prompts.Request(member, row, 0) for row in rows], seed=0)
+        encode = {name: feature.vocabulary.encode for name, feature in self.features.items()}
+        tokens = sum(
+            len(encode["inputs"](prompt.inputs)) + len(encode["targets"](prompt.targets))
+            for prompt in found
+        )
+        return tokens / max(1, len(found))
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -157,96 +255,3 @@ def _check_names(names: Sequence[str]) -> None:
         other = first.setdefault(seqio_name(name), name)
         if other != name:
             raise ValueError(f"{other!r} and {name!r} are both {seqio_name(name)!r} in SeqIO.")
-
-
-def _add_task(
-    name: str,
-    task: task_lib.InstructionTask,
-    rows: _Rows,
-    features: Mapping[str, "seqio.Feature"],
-    seed: int,
-) -> None:
-    import seqio
-
-    seqio.TaskRegistry.add(
-        seqio_name(name),
-        source=seqio.FunctionDataSource(_dataset_fn(name, task, rows, seed), task.source.splits),
-        preprocessors=[seqio.preprocessors.tokenize, seqio.preprocessors.append_eos_after_trim],
-        output_features=dict(features),
-        postprocess_fn=_postprocess_fn(task),
-        metric_fns=[_metric_fn(metric) for metric in task.metrics],
-    )
-
-
-def _dataset_fn(
-    name: str, task: task_lib.InstructionTask, rows: _Rows, prompt_seed: int
-) -> Callable[..., "tf.data.Dataset"]:
-    def dataset_fn(
-        split: str, shuffle_files: bool = False, seed: int | None = None
-    ) -> "tf.data.Dataset":
-        import tensorflow as tf
-
-        spec = tf.TensorSpec
-        return tf.data.Dataset.from_generator(
-            lambda: _examples(name, task, rows, split, prompt_seed, shuffle_files, seed),
-            output_signature={
-                "inputs": spec((), tf.string),
-                "targets": spec((), tf.string),
-                "references": spec((None,), tf.string),
-                "template": spec((), tf.int32),
-                "row": spec((), tf.int32),
-            },
-        )
-
-    return dataset_fn
-
-
-def _examples(
-    name: str,
-    task: task_lib.InstructionTask,
-    rows: _Rows,
-    split: str,
-    prompt_seed: int,
-    shuffle: bool,
-    shuffle_seed: int | None,
-) -> Iterator[dict[str, object]]:
-    """Rendered rows, in order, or in a hashed order of the whole split (SeqIO's buffer keeps sorted files sorted)."""
-    reader = rows.reader(task, split)
-    member = tokenize.make_member(name, task, split, "training")
-    order = np.arange(len(reader))
-    if shuffle:
-        keys = np.full(len(order), choice.hash64(shuffle_seed, name, "seqio_order"), np.uint64)
-        order = schedule.permuted(order, np.full(len(order), len(order)), keys)
-    for row in order.tolist():
-        prompt = tokenize.render(member, reader[row], row, epoch=0, seed=prompt_seed)
-        yield {
-            "inputs": prompt.inputs,
-            "targets": prompt.targets,
-            "references": list(prompt.references),
-            "template": prompt.template,
-            "row": row,
-        }
-
-
-def _postprocess_fn(task: task_lib.InstructionTask) -> Callable[..., object]:
-    def postprocess(
-        text: str, *, is_target: bool = False, example: Mapping[str, Any] | None = None
-    ) -> object:
-        """References of a target; the answer in a prediction."""
-        if example is None:
-            raise ValueError(f"{task.name}: SeqIO must pass the example to the postprocessor.")
-        if is_target:
-            return [reference.decode() for reference in example["references"]]
-        answer = task.templates[int(example["template"])].extract(text)
-        answer = "" if answer is None else answer
-        return answer if task.postprocess is None else task.postprocess(answer)
-
-    return postprocess
-
-
-def _metric_fn(metric: Callable[..., dict[str, float]]) -> Callable[..., dict[str, float]]:
-    def metric_fn(targets: Any, predictions: Any) -> dict[str, float]:
-        return metric(targets, predictions)
-
-    metric_fn.__name__ = getattr(metric, "name", "metric")
-    return metric_fn

@@ -24,6 +24,7 @@ from flantune.data import (
     formats,
     manifest as manifest_lib,
     sources,
+    split_job,
     task as task_lib,
 )
 from flantune.data.manifest import Malformed, Manifest, Shard
@@ -57,7 +58,6 @@ class ShardWriter:
         )
         while self._write_shard(records):
             pass
-        self._check_malformed()
         content_sha256 = job.content_sha256()
         if (
             content_sha256 is not None
@@ -68,6 +68,7 @@ class ShardWriter:
                 "again."
             )
         manifest = self._manifest(content_sha256)
+        split_job.check_malformed(job, manifest)
         for number, (old, new) in enumerate(zip(self._shards, manifest.shards, strict=True)):
             assert old.file == _shard_name(number)
             (self._partial / old.file).rename(self._partial / new.file)
@@ -187,14 +188,6 @@ class ShardWriter:
         if len(self._problems) < _NUM_PROBLEMS_KEPT:
             self._problems.append(f"{where}: {problem}")
 
-    def _check_malformed(self) -> None:
-        allowed = self._job.max_malformed_fraction
-        if self._malformed > allowed * self._consumed:
-            raise ValueError(
-                f"Task {self._job.task!r}, split {self._job.split!r}: {self._malformed} of {self._consumed} rows are "
-                f"malformed, more than {allowed:.3g} of them. The first ones: {'; '.join(self._problems[:3])}."
-            )
-
     def _manifest(self, content_sha256: str | None) -> Manifest:
         job = self._job
         return Manifest(
@@ -220,6 +213,7 @@ class ShardWriter:
         return fields_lib.FieldChecker(
             task=self._job.task,
             needed=self._job.needed_fields,
+            known=self._job.known_fields,
             answer_choices=self._job.answer_choices,
             schema=schema,
         )

@@ -28,6 +28,7 @@ class SplitJob:
     to_fields_fingerprint: str
     source_fingerprint: str | None
     needed_fields: tuple[str, ...]
+    known_fields: tuple[str, ...]
     answer_choices: tuple[str, ...] | str | None
     facts: dict[str, Any]
     root: str
@@ -47,6 +48,7 @@ class SplitResult:
 
     Attributes:
         status: "fresh" (nothing to do), "prepared" or "failed".
+        problems: places and problems of the first malformed rows.
         error: one sentence, where it failed.
     """
 
@@ -56,6 +58,7 @@ class SplitResult:
     rows: int = 0
     dropped: int = 0
     malformed: int = 0
+    problems: tuple[str, ...] = ()
     seconds: float = 0.0
     error: str = ""
 
@@ -76,8 +79,21 @@ def succeeded(manifest: Manifest, status: str, seconds: float = 0.0) -> SplitRes
         rows=manifest.rows,
         dropped=manifest.dropped,
         malformed=manifest.malformed.count,
+        problems=manifest.malformed.first,
         seconds=seconds,
     )
+
+
+def check_malformed(job: SplitJob, manifest: Manifest) -> None:
+    """Raises ValueError, with the first places, where more rows of a split are malformed than the job allows."""
+    count, allowed = manifest.malformed.count, job.max_malformed_fraction
+    total = manifest.rows + manifest.dropped + count
+    if count > allowed * total:
+        raise ValueError(
+            f"Task {job.task!r}, split {job.split!r}: {count} of {total} rows are malformed, more than {allowed:.3g} of "
+            f"them. The first ones: {'; '.join(manifest.malformed.first[:3])}. Mend the file, or allow more with "
+            "DataConfig.max_malformed_fraction."
+        )
 
 
 def _sentence(error: Exception) -> str:

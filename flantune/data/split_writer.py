@@ -77,6 +77,7 @@ def _prepare_claimed(
         manifest is not None
     ):  # another process prepared it while we waited, or only file times changed
         shutil.rmtree(partial)
+        split_job.check_malformed(job, manifest)
         return split_job.succeeded(manifest, "fresh", time.monotonic() - started)
     try:
         manifest = _finished(job, partial) or shard_writer.ShardWriter(job, partial).run()

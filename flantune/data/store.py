@@ -67,7 +67,7 @@ class Store:
 
     def manifest(self, task: str | task_lib.InstructionTask, split: str) -> Manifest | None:
         """The manifest of a split, or None where it is not prepared or was prepared in another format."""
-        name = task if isinstance(task, str) else task.name
+        name = task if isinstance(task, str) else task.stored_as
         path = self.split_dir(name, split) / manifest_lib.FILE_NAME
         try:
             return Manifest.from_json(path.read_text())

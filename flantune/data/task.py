@@ -10,7 +10,7 @@ import re
 from typing import Any, Protocol, runtime_checkable
 
 from flantune import metrics as metrics_lib, prompting
-from flantune.prompting import rendering, template as template_lib
+from flantune.prompting import dialog as dialog_lib, rendering, template as template_lib
 
 Row = Mapping[str, Any]  # as a source gives it
 Fields = Mapping[str, rendering.FieldValue]  # as templates see it
@@ -54,9 +54,11 @@ class InstructionTask:
         lineage: names of the datasets that this one was made from, for leakage checks.
         licence: of the data, as its publisher states it.
         constants: fields that are the same for every row; kept once in the manifest.
+        extra_fields: fields that no template shows and the task keeps nevertheless. Any other such field is an error.
         may_drop: fields and constants that a prompt which is too long goes without, the first one first, before
             anything is cut.
-        may_cut: fields that then may lose their end, the first one first. Nothing else is cut.
+        may_cut: fields that then may lose their end (a list, such as turns, its first items), the first one first.
+            Nothing else is cut.
         metadata: kept in the manifest; a `TaskFamily` rebuilds the task from it where the source is absent.
     """
 
@@ -73,6 +75,7 @@ class InstructionTask:
     constants: Mapping[str, str] = dataclasses.field(default_factory=dict)
     may_drop: tuple[str, ...] = ()
     may_cut: tuple[str, ...] = ()
+    extra_fields: tuple[str, ...] = ()
     metadata: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -86,6 +89,11 @@ class InstructionTask:
             raise ValueError(f"Task {self.name!r} has only held-out templates; training needs one.")
         for template in self.templates:
             self._check_template(template)
+        for name in (*self.may_drop, *self.may_cut):
+            if name not in {field for template in self.templates for field in template.fields}:
+                raise ValueError(
+                    f"Task {self.name!r} may drop or cut {name!r}, which no template shows."
+                )
 
     def _check_template(self, template: prompting.Template) -> None:
         if template.shows_options and self.answer_choices is None:
@@ -105,6 +113,16 @@ class InstructionTask:
     def family(self) -> str:
         return self.name.split(":")[0]
 
+    @property
+    def is_tokenized(self) -> bool:
+        """Whether its rows hold ids instead of text (`seqio_tasks.py`)."""
+        return False
+
+    @property
+    def stored_as(self) -> str:
+        """Its name in the prepared store."""
+        return self.name
+
     def needed_fields(self) -> tuple[str, ...]:
         """Fields that its rows must have: all that a template uses and no constant supplies, and the answer's."""
         names = [name for template in self.templates for name in template.fields]
@@ -112,6 +130,12 @@ class InstructionTask:
         if isinstance(self.answer_choices, str):
             names.append(self.answer_choices)
         return tuple(name for name in dict.fromkeys(names) if name not in self.constants)
+
+    def known_fields(self) -> tuple[str, ...]:
+        """Fields that its rows may have: what it needs, the answer, who speaks, and `extra_fields`."""
+        may = (template_lib.ANSWER, rendering.LABEL, dialog_lib.ROLES)
+        names = (*self.needed_fields(), *may, *self.constants, *self.extra_fields)
+        return tuple(dict.fromkeys(names))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -135,16 +159,3 @@ def split_name(name: str) -> tuple[str, str]:
     """Task and setting of "family:dataset#setting"; the setting is "" where there is none."""
     task, _, setting = name.partition("#")
     return task, setting
-
-
-def setting_of(name: str) -> prompting.PromptSetting:
-    """The prompt setting that a member name asks for.
-
-    Raises:
-        KeyError: no such setting.
-    """
-    _, setting = split_name(name)
-    if setting not in prompting.SETTINGS:
-        known = ", ".join(repr(key) for key in prompting.SETTINGS if key)
-        raise KeyError(f"{name!r} asks for the setting {setting!r}. Settings: {known}.")
-    return prompting.SETTINGS[setting]

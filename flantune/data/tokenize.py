@@ -1,94 +1,35 @@
-"""From fields to ids: renders, tokenises, and shortens a prompt that is too long where its task allows it.
+"""From rows to ids: renders, tokenises, and shortens a prompt that is too long.
 
-    fields {"premise": "It rains.", "label": 1}  ->  Tokenized(inputs=[12, 7, ..., 1], targets=[30, 1], ...)
+    Request(member, row 7, epoch 0)  ->  Tokenized(prompt, inputs=[12, 7, ..., 1], targets=[30, 1], cut=False)
 
-The instruction, the options and the question are never cut: a task's `may_drop` parts (solved examples, say) go first,
-then its `may_cut` fields lose their end. A prompt that is still too long is dropped. All of it is counted. Read `pipeline.py` next.
+The instruction, the options and the question are never cut. In a few-shot prompt the last exemplars go first, and the
+query is never cut: if it does not fit alone, the example is dropped. Otherwise a task's `may_drop` parts (solved
+examples of its own, say) go first, then its `may_cut` fields lose their end; a prompt that is still too long is
+dropped. All of it is counted. Read `pipeline.py` next.
 """
 
 from collections.abc import Mapping, Sequence
 import dataclasses
 
 from flantune import prompting
-from flantune.data import task as task_lib, vocabulary as vocabulary_lib
-from flantune.prompting import choice, filters, rendering
+from flantune.data import prompts as prompts_lib, seqio_tasks, vocabulary as vocabulary_lib
+from flantune.prompting import filters, rendering
 
 _MAX_ATTEMPTS = 12  # each takes at least a tenth off: 0.9 ** 12 leaves 28 % of the first guess
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Member:
-    """A task in a setting, with the templates that may be used."""
-
-    name: str
-    task: task_lib.InstructionTask
-    setting: prompting.PromptSetting
-    usable: tuple[int, ...]
-    split: str
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tokenized:
-    """A rendered example and its ids, both ending with the end of sequence."""
+    """A rendered example and its ids, both ending with the end of sequence.
+
+    Attributes:
+        cut: whether anything is missing: exemplars, dropped parts, the end of a field or of the targets.
+    """
 
     prompt: prompting.Prompt
     inputs: list[int]
     targets: list[int]
     cut: bool
-
-
-def make_member(name: str, task: task_lib.InstructionTask, split: str, templates: str) -> Member:
-    """A member that uses the "training", "held_out" or "all" templates of a task.
-
-    Raises:
-        ValueError: the task has no template of that kind.
-    """
-    usable = rendering.usable_templates(task.templates, templates)
-    if not usable:
-        raise ValueError(f"Task {task.name!r} has no {templates!r} template.")
-    return Member(
-        name=name, task=task, setting=task_lib.setting_of(name), usable=usable, split=split
-    )
-
-
-def render(
-    member: Member,
-    fields: Mapping[str, rendering.FieldValue],
-    row: int,
-    *,
-    epoch: int,
-    seed: int,
-    shortened: Mapping[str, str] | None = None,
-) -> prompting.Prompt:
-    """The prompt of one row in one epoch: the same here, in SeqIO and in evaluation.
-
-    Args:
-        shortened: texts that stand in for fields and constants which were too long.
-    """
-    task = member.task
-    constants = task.constants
-    if shortened:
-        fields = {name: shortened.get(name, value) for name, value in fields.items()}
-        constants = {name: shortened.get(name, text) for name, text in constants.items()}
-    return prompting.render(
-        templates=task.templates,
-        usable=member.usable,
-        fields=fields,
-        constants=constants,
-        answer_choices=task.answer_choices,
-        setting=member.setting,
-        chooser=choice.Chooser(seed, epoch, f"{task.name}/{member.split}/{row}"),
-    )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Request:
-    """One example to tokenise."""
-
-    member: Member
-    fields: Mapping[str, rendering.FieldValue]
-    row: int
-    epoch: int
 
 
 class Tokenizer:
@@ -107,22 +48,38 @@ class Tokenizer:
         self._targets_length = targets_length
         self._seed = seed
 
-    def tokenize(self, requests: Sequence[Request]) -> list[Tokenized | None]:
+    def tokenize(self, requests: Sequence[prompts_lib.Request]) -> list[Tokenized | None]:
         """One result for each request; None where the prompt cannot be made to fit.
 
-        Targets that are too long lose their end, without an end of sequence.
+        Targets that are too long lose their end, without an end of sequence. Rows that hold ids are taken as they are.
         """
-        prompts = [self._render(request) for request in requests]
+        have_ids = [request.member.task.is_tokenized for request in requests]
+        pairs = list(zip(requests, have_ids, strict=True))
+        texts = iter(self._tokenize_text([request for request, has_ids in pairs if not has_ids]))
+        ids = iter(self._read_ids([request for request, has_ids in pairs if has_ids]))
+        return [next(ids) if has_ids else next(texts) for has_ids in have_ids]
+
+    def _read_ids(self, requests: Sequence[prompts_lib.Request]) -> list[Tokenized]:
+        results = []
+        for material in prompts_lib.gather(requests, seed=self._seed):
+            prompt = prompts_lib.render_one(material, seed=self._seed)
+            inputs, targets = map(seqio_tasks.ids_of, (prompt.inputs, prompt.targets))
+            results.append(Tokenized(prompt, inputs, targets, seqio_tasks.was_cut(material.fields)))
+        return results
+
+    def _tokenize_text(self, requests: Sequence[prompts_lib.Request]) -> list[Tokenized | None]:
+        materials = prompts_lib.gather(requests, seed=self._seed)
+        prompts = [prompts_lib.render_one(material, seed=self._seed) for material in materials]
         inputs = self._vocabulary.encode_batch([prompt.inputs for prompt in prompts])
         targets = self._vocabulary.encode_batch([prompt.targets for prompt in prompts])
         results: list[Tokenized | None] = []
-        for request, prompt, input_ids, target_ids in zip(
-            requests, prompts, inputs, targets, strict=True
+        for material, prompt, input_ids, target_ids in zip(
+            materials, prompts, inputs, targets, strict=True
         ):
             fitted: tuple[prompting.Prompt, list[int]] | None = (prompt, input_ids)
             cut = len(target_ids) >= self._targets_length
-            if len(input_ids) >= self._inputs_length:
-                fitted, cut = self._shorten(request, len(input_ids)), True
+            if len(input_ids) >= self._limit(material, len(prompt.exemplars)):
+                fitted, cut = self._shorten(material, len(input_ids)), True
             if fitted is None:
                 results.append(None)
                 continue
@@ -130,48 +87,98 @@ class Tokenizer:
             results.append(Tokenized(fitted[0], [*fitted[1], self._vocabulary.eos_id], ids, cut))
         return results
 
-    def _render(
-        self, request: Request, shortened: Mapping[str, str] | None = None
-    ) -> prompting.Prompt:
-        return render(
-            request.member,
-            request.fields,
-            request.row,
-            epoch=request.epoch,
-            seed=self._seed,
-            shortened=shortened,
-        )
+    def _limit(self, material: prompts_lib.Material, shots: int) -> int:
+        """One more than the ids that a prompt may have, the end of sequence not among them."""
+        budget = material.request.member.setting.max_input_tokens
+        if shots and budget is not None:
+            return min(budget, self._inputs_length)
+        return self._inputs_length
 
     def _fit(
-        self, request: Request, shortened: Mapping[str, str]
+        self,
+        material: prompts_lib.Material,
+        *,
+        shots: int | None = None,
+        shortened: Mapping[str, rendering.FieldValue] | None = None,
     ) -> tuple[prompting.Prompt, list[int]]:
-        prompt = self._render(request, shortened)
+        prompt = prompts_lib.render_one(material, seed=self._seed, shots=shots, shortened=shortened)
         return prompt, self._vocabulary.encode(prompt.inputs)
 
-    def _shorten(self, request: Request, length: int) -> tuple[prompting.Prompt, list[int]] | None:
-        """The prompt without what may be dropped and with what may be cut shortened, as far as it must be."""
-        task = request.member.task
-        shortened: dict[str, str] = {}
+    def _shorten(
+        self, material: prompts_lib.Material, length: int
+    ) -> tuple[prompting.Prompt, list[int]] | None:
+        """The prompt shortened as far as it must be; None where that is not enough."""
+        if material.request.member.setting.is_few_shot:
+            return self._with_fewer_shots(material)
+        task = material.request.member.task
+        shortened: dict[str, rendering.FieldValue] = {}
         for name in task.may_drop:
             shortened[name] = ""
-            prompt, ids = self._fit(request, shortened)
+            prompt, ids = self._fit(material, shortened=shortened)
             if len(ids) < self._inputs_length:
                 return prompt, ids
             length = len(ids)
         for name in task.may_cut:
-            text = filters.text_of(request.fields[name])
-            field_length = max(1, len(self._vocabulary.encode(text)))
-            overflow = length - (self._inputs_length - 1)
-            keep = int(len(text) * max(0, field_length - overflow) / field_length)
-            for _ in range(_MAX_ATTEMPTS):
-                shortened[name] = _first_words(text, keep)
-                prompt, ids = self._fit(request, shortened)
-                if len(ids) < self._inputs_length:
-                    return prompt, ids
-                keep = int(keep * 0.9)
-            shortened[name] = ""
-            length = len(self._fit(request, shortened)[1])
+            fitted = self._cut(material, name, shortened, length)
+            if fitted is not None:
+                return fitted
+            length = len(self._fit(material, shortened=shortened)[1])
         return None
+
+    def _with_fewer_shots(
+        self, material: prompts_lib.Material
+    ) -> tuple[prompting.Prompt, list[int]] | None:
+        """The prompt with as many of its first exemplars as fit."""
+        best = None
+        low, high = (
+            0,
+            len(material.exemplars),
+        )  # `low` exemplars are next to be tried, `high` do not fit
+        while low < high:
+            shots = 0 if best is None else (low + high) // 2
+            fitted = self._fit(material, shots=shots)
+            if len(fitted[1]) < self._limit(material, shots):
+                best, low = fitted, shots + 1
+            elif best is None:
+                return None
+            else:
+                high = shots
+        return best
+
+    def _cut(
+        self,
+        material: prompts_lib.Material,
+        name: str,
+        shortened: dict[str, rendering.FieldValue],
+        length: int,
+    ) -> tuple[prompting.Prompt, list[int]] | None:
+        """The prompt with the field `name` cut; where even that is too long, `shortened` empties the field."""
+        value = material.fields[name]
+        text = filters.text_of(value)
+        field_length = max(1, len(self._vocabulary.encode(text)))
+        overflow = length - (self._inputs_length - 1)
+        keep = int(len(text) * max(0, field_length - overflow) / field_length)
+        for _ in range(_MAX_ATTEMPTS):
+            shortened[name] = _shorter(value, keep)
+            prompt, ids = self._fit(material, shortened=shortened)
+            if len(ids) < self._inputs_length:
+                return prompt, ids
+            keep = int(keep * 0.9)
+        shortened[name] = _shorter(value, 0)
+        return None
+
+
+def _shorter(value: rendering.FieldValue, length: int) -> rendering.FieldValue:
+    """The first `length` characters of a text; of a list, such as the turns of a dialog, as many of its last items."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return _first_words(filters.text_of(value), length)
+    kept: list[str] = []
+    for item in reversed(value):
+        length -= len(item)
+        if length < 0:
+            break
+        kept.insert(0, item)
+    return kept
 
 
 def _first_words(text: str, length: int) -> str:

@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from absl import logging
 
 from flantune.configs import EvalSuite
-from flantune.data import catalog as catalog_lib, loading, store as store_lib, tokenize
+from flantune.data import (
+    catalog as catalog_lib,
+    loading,
+    members as members_lib,
+    prompts,
+    store as store_lib,
+    tokenize,
+)
 from flantune.evaluation import evaluator
 
 
@@ -36,25 +43,18 @@ def build(
             split=suite.split,
             templates=suite.templates,
         )
-        built[suite.name] = tuple(
-            _task(suite, member, reader, tokenizer)
-            for member, reader in zip(bound.members, bound.readers, strict=True)
-        )
+        built[suite.name] = tuple(_task(suite, member, tokenizer) for member in bound.members)
     return built
 
 
 def _task(
     suite: EvalSuite,
-    member: tokenize.Member,
-    reader: store_lib.Reader,
+    member: members_lib.Member,
     tokenizer: tokenize.Tokenizer,
 ) -> evaluator.EvalTask:
-    count = len(reader) if suite.examples_per_task is None else suite.examples_per_task
-    rows = range(min(count, len(reader)))
-    requests = [
-        tokenize.Request(member, fields, row, 0)
-        for row, fields in zip(rows, reader.fetch(rows), strict=True)
-    ]
+    count = len(member.reader) if suite.examples_per_task is None else suite.examples_per_task
+    rows = range(min(count, len(member.reader)))
+    requests = [prompts.Request(member, row, 0) for row in rows]
     task = member.task
     examples = []
     for request, result in zip(requests, tokenizer.tokenize(requests), strict=True):

@@ -1,7 +1,7 @@
-"""Prompts from fields: templates, answer options, stateless choices. Pure Python on `str`, nothing else imported."""
+"""Prompts from fields: templates, settings, answer options, exemplars, dialogs. Pure Python on `str`, nothing else."""
 
-from flantune.prompting.options import SETTINGS, PromptSetting
-from flantune.prompting.rendering import Prompt, render
+from flantune.prompting.rendering import Exemplar, Prompt, render
+from flantune.prompting.settings import PromptSetting, Separators
 from flantune.prompting.template import Template
 
-__all__ = ["SETTINGS", "Prompt", "PromptSetting", "Template", "render"]
+__all__ = ["Exemplar", "Prompt", "PromptSetting", "Separators", "Template", "render"]

@@ -47,7 +47,7 @@ def _choices(items: list[str]) -> str:
     return " or ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
-def _letter(position: int) -> str:
+def letter(position: int) -> str:
     """A, B, ..., Z, AA, AB, ..."""
     letters = ""
     while position >= 0:
@@ -57,7 +57,7 @@ def _letter(position: int) -> str:
 
 
 def _lettered(items: list[str]) -> str:
-    return "\n".join(f"({_letter(position)}) {item}" for position, item in enumerate(items))
+    return "\n".join(f"({letter(position)}) {item}" for position, item in enumerate(items))
 
 
 def _numbered(items: list[str]) -> str:

@@ -7,7 +7,7 @@ next.
 from collections.abc import Sequence
 import dataclasses
 
-from flantune.prompting import choice
+from flantune.prompting import choice, filters
 
 _HEADERS = (
     "Options:",
@@ -50,42 +50,23 @@ _ITEMS = (
     ("({roman}) {text}", "({roman})"),
     ("option {number}: {text}", "option {number}"),
 )
-_MAX_LETTERED = 26
+_ROMAN = (
+    (100, "c"), (90, "xc"), (50, "l"), (40, "xl"), (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"),
+)  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PromptSetting:
-    """How a task's prompts are made, apart from their wording.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Style:
+    """How options look: a header line (or none), the form of an item, and its name where that is the target."""
 
-    Attributes:
-        options: "in_prompt" fills `{options}`; "none" leaves options out, so the target is the answer's text.
-        option_order: "shuffled" draws an order for the example; "fixed" keeps that of the answer choices.
-    """
-
-    options: str = "in_prompt"
-    option_order: str = "shuffled"
-
-    def __post_init__(self) -> None:
-        if self.options not in ("in_prompt", "none"):
-            raise ValueError(
-                f"PromptSetting.options must be 'in_prompt' or 'none', not {self.options!r}."
-            )
-        if self.option_order not in ("shuffled", "fixed"):
-            raise ValueError(
-                f"PromptSetting.option_order must be 'shuffled' or 'fixed', not {self.option_order!r}."
-            )
-
-
-SETTINGS = {
-    "": PromptSetting(),
-    "no_options": PromptSetting(options="none"),
-    "fixed_options": PromptSetting(option_order="fixed"),
-}
+    header: str
+    item: str
+    name: str | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnswerOptions:
-    """The options of one prompt.
+    """The options of one example.
 
     Attributes:
         text: what `{options}` becomes.
@@ -96,36 +77,39 @@ class AnswerOptions:
     candidates: tuple[str, ...]
 
 
-def show_options(
-    choices: Sequence[str], chooser: choice.Chooser, *, shuffle: bool = True
-) -> AnswerOptions:
-    r"""Options in a style, and with `shuffle` in an order, chosen for the example.
-
-    Example: choices ("no", "yes") may give text "Options:\n(A) yes\n(B) no" and candidates ("(B)", "(A)").
-    """
+def pick_style(chooser: choice.Chooser) -> Style:
+    """The style of a prompt; its exemplars share it."""
     header = chooser.pick("option_header", _HEADERS)
-    forms = _ITEMS if len(choices) <= _MAX_LETTERED else tuple(i for i in _ITEMS if i[1] is None)
-    form, name = chooser.pick("option_item", forms)
-    order = chooser.order("option_order", len(choices)) if shuffle else range(len(choices))
-    lines = [header] if header else []
+    return Style(header, *chooser.pick("option_item", _ITEMS))
+
+
+def show_options(choices: Sequence[str], style: Style, order: Sequence[int]) -> AnswerOptions:
+    r"""Options in a style, displayed in an order of their positions.
+
+    Example: choices ("no", "yes") in the order (1, 0) may give text "Options:\n(A) yes\n(B) no" and candidates
+    ("(B)", "(A)").
+    """
+    lines = [style.header] if style.header else []
     candidates = list(choices)
     for position, index in enumerate(order):
+        letter = filters.letter(position)
         words = {
             "text": choices[index],
-            "upper": chr(ord("A") + position % _MAX_LETTERED),
-            "lower": chr(ord("a") + position % _MAX_LETTERED),
+            "upper": letter,
+            "lower": letter.lower(),
             "number": str(position + 1),
             "roman": _roman(position + 1),
         }
-        lines.append(form.format(**words))
-        if name is not None:
-            candidates[index] = name.format(**words)
+        lines.append(style.item.format(**words))
+        if style.name is not None:
+            candidates[index] = style.name.format(**words)
     return AnswerOptions(text="\n".join(lines), candidates=tuple(candidates))
 
 
 def _roman(number: int) -> str:
-    """A number up to 39 as a lower-case Roman numeral."""
-    return (
-        "x" * (number // 10)
-        + ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")[number % 10]
-    )
+    """A number as a lower-case Roman numeral."""
+    text = ""
+    for value, letters in _ROMAN:
+        text += letters * (number // value)
+        number %= value
+    return text

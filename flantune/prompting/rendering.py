@@ -3,17 +3,35 @@ r"""`render`: fields of an example in, prompt and target out, with the choices m
     fields    {"premise": "It rains.", "label": 1}, answer choices ("no", "yes")
     prompt    inputs "It rains.\nOptions:\n- no\n- yes", targets "yes", candidates ("no", "yes"), template 3
 
-Nothing is tokenised or cut here: `flantune/data/pipeline.py` does that.
+Exemplars are rendered like the query: same template, same styles, their own order of options. Nothing is tokenised or
+cut here: `flantune/data/tokenize.py` does that.
 """
 
 from collections.abc import Mapping, Sequence
 import dataclasses
 import difflib
 
-from flantune.prompting import choice, filters, options, template as template_lib
+from flantune.prompting import (
+    choice,
+    dialog as dialog_lib,
+    few_shot,
+    filters,
+    options as options_lib,
+    settings as settings_lib,
+    template as template_lib,
+)
 
 LABEL = "label"  # index of the right answer choice
 FieldValue = filters.Value
+Fields = Mapping[str, FieldValue]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Exemplar:
+    """A solved example of a few-shot prompt: its row in the pool and its fields."""
+
+    row: int
+    fields: Fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,9 +40,14 @@ class Prompt:
 
     Attributes:
         references: every right answer, as the metrics compare it; `targets` holds one of them.
-        candidates: every possible `{answer}`, for ranking; empty where the task has no answer choices.
+        candidates: every possible `{answer}`, for ranking; empty where the task has no answer choices, and for
+            inversions.
         template: position of the template in the task.
         input_text: the example's own fields as the template shows them: what a copier of the input would answer.
+        query: the end of `inputs` that asks: all of it without exemplars.
+        exemplars: rows of the pool, as shown.
+        options_style: header and item form of the options shown.
+        dialog_style: header, form of a turn and speakers of the dialog shown.
     """
 
     inputs: str
@@ -33,26 +56,54 @@ class Prompt:
     candidates: tuple[str, ...]
     template: int
     input_text: str
+    query: str = ""
+    exemplars: tuple[int, ...] = ()
+    options_style: options_lib.Style | None = None
+    dialog_style: dialog_lib.Style | None = None
 
 
-def usable_templates(templates: Sequence[template_lib.Template], which: str) -> tuple[int, ...]:
-    """Positions of the templates of a set: "training", "held_out" (for evaluation only) or "all"."""
+def usable_templates(
+    templates: Sequence[template_lib.Template],
+    which: str,
+    setting: settings_lib.PromptSetting | None = None,
+) -> tuple[int, ...]:
+    """Positions of a setting's templates of a set: "training", "held_out" (for evaluation only) or "all"."""
+    setting = setting or settings_lib.PromptSetting()
     return tuple(
         index
         for index, template in enumerate(templates)
-        if which == "all" or template.held_out == (which == "held_out")
+        if (which == "all" or template.held_out == (which == "held_out"))
+        and template.kind in setting.kinds
+        and template.group == setting.group
     )
+
+
+def pick_template(
+    templates: Sequence[template_lib.Template], usable: Sequence[int], chooser: choice.Chooser
+) -> tuple[int, template_lib.Template]:
+    """The template of an example, with its position."""
+    position = chooser.pick("template", usable)
+    return position, templates[position]
+
+
+def shown_text(template: template_lib.Template, fields: Fields) -> str:
+    """The example's own fields as a template shows them, joined by spaces."""
+    names = [name for name in template_lib.fields_of(template.inputs) if name in fields]
+    if template.shows_dialog:
+        names.append(dialog_lib.TURNS)
+    return " ".join(filters.text_of(fields[name]) for name in names)
 
 
 def render(
     *,
     templates: Sequence[template_lib.Template],
     usable: Sequence[int],
-    fields: Mapping[str, FieldValue],
+    fields: Fields,
     constants: Mapping[str, str],
     answer_choices: Sequence[str] | str | None,
-    setting: options.PromptSetting,
+    setting: settings_lib.PromptSetting,
     chooser: choice.Chooser,
+    exemplars: Sequence[Exemplar] = (),
 ) -> Prompt:
     """The prompt and target of one example.
 
@@ -60,49 +111,134 @@ def render(
         usable: positions in `templates` to choose from.
         constants: fields that are the same for every example of the task, for example its definition.
         answer_choices: the task's choices, or the name of the field that lists the example's own.
+        exemplars: what a few-shot prompt shows before the query, in order.
 
     Raises:
         KeyError: the template names a field that the example lacks, or the answer is missing.
     """
-    position = chooser.pick("template", usable)
-    template = templates[position]
-    choices = _choices(template, fields, answer_choices)
-    shown = options.AnswerOptions(text="", candidates=choices)
-    if choices and template.shows_options and setting.options == "in_prompt":
-        shown = options.show_options(choices, chooser, shuffle=setting.option_order == "shuffled")
-    references = _references(fields, shown.candidates)
-    answer = chooser.pick("reference", references) if len(references) > 1 else references[0]
-    inputs_text = template.inputs
-    if template.shows_options and not shown.text:
-        inputs_text = _without_options(inputs_text)
-    values = _Values(fields, constants)
-    own = [name for name in template_lib.fields_of(inputs_text) if name in fields]
+    position, template = pick_template(templates, usable, chooser)
+    wording = _Wording(template, constants, answer_choices, setting, chooser)
+    query = wording.render(fields, chooser)
+    shown = [
+        wording.render(
+            exemplar.fields,
+            choice.Chooser(
+                chooser.seed, chooser.epoch, f"{chooser.example}/exemplar/{exemplar.row}"
+            ),
+        )
+        for exemplar in exemplars
+    ]
+    inputs = asked = query.inputs
+    separators = _separators(template, setting, chooser)
+    if separators is not None:
+        asked = few_shot.join([], asked, separators)
+        inputs = few_shot.join(
+            [(one.inputs, one.targets) for one in shown], query.inputs, separators
+        )
     return Prompt(
-        inputs=template_lib.fill(
-            inputs_text, values.with_extra({template_lib.OPTIONS: shown.text})
-        ),
-        targets=template_lib.fill(
-            template.targets, values.with_extra({template_lib.ANSWER: answer})
-        ),
-        references=references,
-        candidates=shown.candidates,
+        inputs=inputs,
+        targets=query.targets,
+        references=query.references,
+        candidates=query.candidates,
         template=position,
-        input_text=" ".join(filters.text_of(fields[name]) for name in own),
+        input_text=shown_text(template, fields),
+        query=asked,
+        exemplars=tuple(exemplar.row for exemplar in exemplars),
+        options_style=wording.options_style,
+        dialog_style=wording.dialog_style,
     )
+
+
+def _separators(
+    template: template_lib.Template,
+    setting: settings_lib.PromptSetting,
+    chooser: choice.Chooser,
+) -> settings_lib.Separators | None:
+    if setting.is_few_shot:
+        if template.separators is not None:
+            return template.separators
+        if not setting.separators:
+            return settings_lib.Separators()
+    return chooser.pick("separators", setting.separators) if setting.separators else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Rendered:
+    inputs: str
+    targets: str
+    references: tuple[str, ...]
+    candidates: tuple[str, ...]
+
+
+class _Wording:
+    """What query and exemplars of a prompt have in common: template and styles."""
+
+    def __init__(
+        self,
+        template: template_lib.Template,
+        constants: Mapping[str, str],
+        answer_choices: Sequence[str] | str | None,
+        setting: settings_lib.PromptSetting,
+        chooser: choice.Chooser,
+    ) -> None:
+        self._template = template
+        self._constants = constants
+        self._answer_choices = answer_choices
+        self._shuffle = setting.option_order == "shuffled"
+        self.options_style: options_lib.Style | None = None
+        self.dialog_style: dialog_lib.Style | None = None
+        self._inputs = template.inputs
+        if template.shows_options:
+            if setting.options == "in_prompt":
+                self.options_style = options_lib.pick_style(chooser)
+            else:
+                self._inputs = _without_options(template.inputs)
+        if template.shows_dialog:
+            self.dialog_style = dialog_lib.pick_style(chooser)
+
+    def render(self, fields: Fields, chooser: choice.Chooser) -> _Rendered:
+        shown = self._options(fields, chooser)
+        answers = _answers(fields, shown.candidates)
+        answer = chooser.pick("reference", answers) if len(answers) > 1 else answers[0]
+        values = _Values(fields, self._constants)
+        values[template_lib.OPTIONS] = shown.text
+        values[template_lib.ANSWER] = answer
+        if self.dialog_style is not None:
+            values.add_dialog(self.dialog_style)
+        targets = template_lib.fill(self._template.targets, values)
+        is_inversion = self._template.kind == "inversion"
+        return _Rendered(
+            inputs=template_lib.fill(self._inputs, values),
+            targets=targets,
+            references=(targets.strip(),) if is_inversion else answers,
+            candidates=() if is_inversion else shown.candidates,
+        )
+
+    def _options(self, fields: Fields, chooser: choice.Chooser) -> options_lib.AnswerOptions:
+        choices = _choices(self._template, fields, self._answer_choices)
+        if self.options_style is None or not choices:
+            return options_lib.AnswerOptions(text="", candidates=choices)
+        order: Sequence[int] = range(len(choices))
+        if self._shuffle:
+            order = chooser.order("option_order", len(choices))
+        return options_lib.show_options(choices, self.options_style, order)
 
 
 class _Values(dict[str, FieldValue]):
     """Values by field name: of the example, of the task's constants, and those that the prompt adds."""
 
-    def __init__(self, fields: Mapping[str, FieldValue], constants: Mapping[str, str]) -> None:
+    def __init__(self, fields: Fields, constants: Mapping[str, str]) -> None:
         super().__init__()
         self._fields = fields
         self._constants = constants
 
-    def with_extra(self, extra: Mapping[str, FieldValue]) -> "_Values":
-        values = _Values(self._fields, self._constants)
-        values.update(extra)
-        return values
+    def add_dialog(self, style: dialog_lib.Style) -> None:
+        turns = _texts(self[dialog_lib.TURNS])
+        roles = _texts(self._fields.get(dialog_lib.ROLES, ()))
+        roles = roles[max(0, len(roles) - len(turns)) :]  # the oldest turns may be cut
+        text, next_speaker = dialog_lib.show(turns, roles, style)
+        self[template_lib.DIALOG] = text
+        self[template_lib.NEXT_SPEAKER] = next_speaker
 
     def __missing__(self, name: str) -> FieldValue:
         if name in self._fields:
@@ -118,7 +254,7 @@ class _Values(dict[str, FieldValue]):
 
 def _choices(
     template: template_lib.Template,
-    fields: Mapping[str, FieldValue],
+    fields: Fields,
     answer_choices: Sequence[str] | str | None,
 ) -> tuple[str, ...]:
     if answer_choices is None:
@@ -128,7 +264,7 @@ def _choices(
     return template.label_words or tuple(answer_choices)
 
 
-def _references(fields: Mapping[str, FieldValue], candidates: Sequence[str]) -> tuple[str, ...]:
+def _answers(fields: Fields, candidates: Sequence[str]) -> tuple[str, ...]:
     if candidates:
         return (candidates[int(filters.text_of(fields[LABEL]))],)
     return _texts(fields[template_lib.ANSWER])

@@ -1,7 +1,7 @@
 """`Template`: the text of a prompt and of its target, with `{field}` where a field goes.
 
-`{answer}` and `{options}` are filled by `rendering.py`; `{field|filter}` shapes a value (`filters.py`); `{{` and `}}`
-stand for single braces. Read `options.py` next.
+`{answer}`, `{options}`, `{dialog}` and `{next_speaker}` are filled by `rendering.py`; `{field|filter}` shapes a value
+(`filters.py`); `{{` and `}}` stand for single braces. Read `options.py` next.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,13 @@ import functools
 import re
 import string
 
-from flantune.prompting import filters
+from flantune.prompting import dialog as dialog_lib, filters, settings as settings_lib
 
 ANSWER = "answer"
 OPTIONS = "options"
+DIALOG = "dialog"
+NEXT_SPEAKER = "next_speaker"
+_MADE = (ANSWER, OPTIONS, DIALOG, NEXT_SPEAKER)  # filled by rendering, not by the example
 _FIELD_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
 # Slips that earlier collections shipped: a line break that lost its backslash, and a mark written twice. An ellipsis of
 # three dots and pairs such as "?!" are no slips.
@@ -55,7 +58,7 @@ def parse(text: str) -> tuple[tuple[str, str | None, tuple[str, ...]], ...]:
 
 
 def _check_filters(text: str, field: str, names: list[str]) -> None:
-    if names and field in (ANSWER, OPTIONS):
+    if names and field in _MADE:
         raise ValueError(
             f"Template {text!r} filters {{{field}}}, whose text is compared or shown as it is."
         )
@@ -95,32 +98,70 @@ class Template:
 
     Attributes:
         inputs: the prompt.
-        targets: what the model must write; holds `{answer}`.
+        targets: what the model must write.
+        kind: "direct" asks for the answer; "cot" for reasoning and then the answer, after a trigger ("So the answer
+            is"); "inversion" gives the answer and asks for something else; "dialog" shows turns of a conversation.
         label_words: this wording's own names for the task's static answer choices, in their order.
         held_out: kept for evaluation only: never used in training.
+        group: only settings that name this group use the template.
+        separators: this wording's own, between the exemplars of a few-shot prompt.
 
     Raises:
-        ValueError: a template without a field of the example, a target without `{answer}`, or a likely typing error.
+        ValueError: a template without a field of the example, a target without `{answer}` (or an inversion that repeats
+            what it was given), reasoning without a trigger, or a likely typing error.
     """
 
     inputs: str
     targets: str = "{answer}"
+    kind: str = "direct"
     label_words: tuple[str, ...] | None = None
     held_out: bool = False
+    group: str = ""
+    separators: settings_lib.Separators | None = None
 
     def __post_init__(self) -> None:
-        if not set(fields_of(self.inputs)) - {OPTIONS}:
+        if self.kind not in settings_lib.KINDS:
+            near = difflib.get_close_matches(self.kind, settings_lib.KINDS, n=1, cutoff=0.0)[0]
+            raise ValueError(
+                f"Template {self.inputs!r} has the kind {self.kind!r}, which does not exist. Did you mean {near!r}? Kinds: "
+                f"{', '.join(settings_lib.KINDS)}."
+            )
+        if not set(fields_of(self.inputs)) - {OPTIONS, NEXT_SPEAKER}:
             raise ValueError(
                 f"Template inputs {self.inputs!r} use no field of the example: every prompt would be the same."
             )
-        if ANSWER in fields_of(self.inputs):
-            raise ValueError(
-                f"Template inputs {self.inputs!r} give the answer away with {{answer}}."
-            )
         for text in (self.inputs, self.targets):
             _check_typos(text)
+        if self.kind == "inversion":
+            self._check_inversion()
+        else:
+            self._check_answer()
+
+    def _check_answer(self) -> None:
+        if ANSWER in fields_of(self.inputs):
+            raise ValueError(
+                f"Template inputs {self.inputs!r} give the answer away with {{answer}}; only the kind 'inversion' may."
+            )
         if ANSWER not in fields_of(self.targets):
             raise ValueError(f"Template targets {self.targets!r} must hold {{answer}}.")
+        if self.kind == "dialog" and DIALOG not in fields_of(self.inputs):
+            raise ValueError(
+                f"Template inputs {self.inputs!r} of kind 'dialog' must hold {{dialog}}."
+            )
+        if self.kind == "cot" and (len(fields_of(self.targets)) < 2 or not self._trigger.strip()):
+            raise ValueError(
+                f"Template targets {self.targets!r} of kind 'cot' must hold reasoning, a trigger and {{answer}}, as in "
+                "'{rationale} So the answer is {answer}.'"
+            )
+
+    def _check_inversion(self) -> None:
+        asked = fields_of(self.targets)
+        repeated = set(asked) & set(fields_of(self.inputs))
+        if not asked or repeated or OPTIONS in asked:
+            raise ValueError(
+                f"Template targets {self.targets!r} of kind 'inversion' must hold fields of the example other than those "
+                f"of its inputs, {self.inputs!r}."
+            )
 
     @property
     def shows_options(self) -> bool:
@@ -128,17 +169,31 @@ class Template:
         return OPTIONS in fields_of(self.inputs)
 
     @property
+    def shows_dialog(self) -> bool:
+        """Whether it shows the turns of a conversation."""
+        return bool({DIALOG, NEXT_SPEAKER} & {*fields_of(self.inputs), *fields_of(self.targets)})
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """Fields that an example or the task's constants must supply."""
         names = fields_of(self.inputs) + fields_of(self.targets)
-        return tuple(name for name in dict.fromkeys(names) if name not in (ANSWER, OPTIONS))
+        turns = (dialog_lib.TURNS,) if self.shows_dialog else ()
+        return tuple(name for name in dict.fromkeys((*names, *turns)) if name not in _MADE)
+
+    @property
+    def _trigger(self) -> str:
+        """The literal text before `{answer}` in the target."""
+        return next(literal for literal, field, _ in parse(self.targets) if field == ANSWER)
 
     def extract(self, prediction: str) -> str | None:
         """The answer in a prediction: what stands where the target has `{answer}`; None if its trigger is missing.
 
         The trigger is the literal text before `{answer}`, so a chain-of-thought target
-        `{rationale} So the answer is {answer}.` yields what follows the last "So the answer is".
+        `{rationale} So the answer is {answer}.` yields what follows the last "So the answer is". An inversion's
+        prediction is compared whole.
         """
+        if self.kind == "inversion":
+            return prediction.strip()
         pieces = [*parse(self.targets), ("", None, ())]
         place = next(i for i, (_, field, _) in enumerate(pieces) if field == ANSWER)
         trigger = pieces[place][0].strip()

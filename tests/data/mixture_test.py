@@ -1,13 +1,34 @@
 import pytest
 
-from flantune.data import Mixture, equal, proportional
+from flantune.data import Mixture, equal, proportional, rates
 
 TASKS = ("nli:rte", "nli:cb", "qa:boolq")
 ROWS = {"nli:rte": 2500, "nli:cb": 250, "qa:boolq": 100_000}
 
 
+class Sizes:
+    """Rows, templates and mean tokens of the tasks above."""
+
+    def rows(self, member):
+        return ROWS[member.split("#")[0]]
+
+    def num_templates(self, member):
+        return 5 if member.startswith("nli:rte") else 10
+
+    def tokens(self, member):
+        return 100.0 if member.startswith("qa:") else 20.0
+
+
+def book(mixtures=()):
+    return rates.Book(
+        tasks=dict.fromkeys(TASKS),
+        mixtures={mixture.name: mixture for mixture in mixtures},
+        supports=lambda task, setting: setting != "inversion" or task == "nli:rte",
+    )
+
+
 def shares(mixture, mixtures=()):
-    return mixture.task_rates({m.name: m for m in mixtures}, TASKS, lambda n: ROWS[n.split("#")[0]])
+    return rates.shares(mixture, book(mixtures), Sizes())
 
 
 def test_proportional_caps_rows():
@@ -44,7 +65,7 @@ def test_settings_are_members_of_their_own():
 
 def test_exclude_applies_to_patterns():
     mixture = Mixture(name="m", rates={"*": equal()}, exclude=("nli:*",))
-    assert mixture.members({}, TASKS) == ("qa:boolq",)
+    assert rates.members(mixture, book()) == ("qa:boolq",)
 
 
 def test_unknown_member_names_the_closest():
@@ -68,3 +89,88 @@ def test_a_mixture_that_contains_itself_is_an_error():
 def test_rates_must_be_above_zero(rate):
     with pytest.raises(ValueError, match="above 0"):
         Mixture(name="m", rates={"nli:rte": rate})
+
+
+def test_patterns_leave_out_tasks_without_a_template_for_the_setting():
+    assert rates.members(Mixture(name="m", rates={"*#inversion": equal()}), book()) == (
+        "nli:rte#inversion",
+    )
+
+
+def tokens(shares_by_name):
+    """The share of each task in tokens."""
+    counted = {name: share * Sizes().tokens(name) for name, share in shares_by_name.items()}
+    return {name: count / sum(counted.values()) for name, count in counted.items()}
+
+
+def test_rates_in_tokens_divide_tokens():
+    found = shares(Mixture(name="m", rates={"nli:rte": 3, "qa:boolq": 1}, unit="tokens"))
+    assert tokens(found) == pytest.approx({"nli:rte": 0.75, "qa:boolq": 0.25})
+    assert found["nli:rte"] == pytest.approx(15 / 16)
+
+
+def test_a_mixture_inside_one_in_tokens_keeps_its_own_unit():
+    inner = Mixture(name="half", rates={"nli:rte": 1, "qa:boolq": 1})
+    outer = Mixture(name="m", rates={"half": 0.6, "nli:cb": 0.4}, unit="tokens")
+    found = shares(outer, [inner])
+    assert found["nli:rte"] == pytest.approx(found["qa:boolq"])  # examples, inside
+    assert tokens(found)["nli:cb"] == pytest.approx(0.4)  # tokens, outside
+
+
+def test_proportional_rates_in_tokens():
+    found = shares(Mixture(name="m", rates={"*": proportional(cap=1000)}, unit="tokens"))
+    assert tokens(found) == pytest.approx(
+        {"nli:cb": 250 / 2250, "nli:rte": 1000 / 2250, "qa:boolq": 1000 / 2250}
+    )
+
+
+def test_caps_for_each_template():
+    found = shares(Mixture(name="m", rates={"*": proportional(cap=1000, per_template=True)}))
+    weights = {"nli:rte": 5 * 1000, "nli:cb": 10 * 250, "qa:boolq": 10 * 1000}
+    assert found == pytest.approx({name: w / 17_500 for name, w in weights.items()})
+
+
+def test_a_cap_that_a_datasets_templates_share_as_in_t0():
+    rate = proportional(cap=2000, per_template=True, shared_cap=True)
+    found = shares(Mixture(name="m", rates={"*": rate}))
+    weights = {"nli:rte": 2000, "nli:cb": 10 * 250, "qa:boolq": 2000}
+    assert found == pytest.approx({name: w / 6500 for name, w in weights.items()})
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"muffin": 0.40, "t0": 0.32, "niv2": 0.20, "cot": 0.05, "dialog": 0.03},
+        {"muffin": 4, "t0": 3, "niv2": 1, "cot": 1, "dialog": 1},
+        {"muffin": 52, "t0": 15, "niv2": 30, "cot": 3},
+        {"muffin": 46.0, "t0": 27.9, "niv2": 24.2, "cot": 1.8},
+    ],
+)
+def test_the_published_weights_of_the_flan_collection(weights):
+    """Caps inside a submixture, its settings in equal parts, fixed weights outside."""
+    caps = {"muffin": 30_000, "t0": 20_000, "niv2": 5_000, "cot": 100_000, "dialog": 200_000}
+    four = ("", "#few_shot", "#no_options", "#few_shot.no_options")
+    settings = {"muffin": four, "t0": four, **dict.fromkeys(("niv2", "cot", "dialog"), four[:2])}
+    patterns = {name: "qa:*" if name in ("t0", "cot") else "nli:*" for name in caps}
+    inner = [
+        Mixture(
+            name=f"{name}_in{setting}",
+            rates={patterns[name] + setting: proportional(cap=caps[name])},
+        )
+        for name in weights
+        for setting in settings[name]
+    ]
+    submixtures = [
+        Mixture(name=name, rates=dict.fromkeys((f"{name}_in{s}" for s in settings[name]), 1))
+        for name in weights
+    ]
+    outer = Mixture(name="flan2022", rates=weights)
+    found = shares(outer, [*inner, *submixtures])
+    total = sum(weights.values())
+    # nli:rte has 2,500 of the 2,750 rows of nli:*, a quarter (or half) of which have exemplars and options.
+    expected = sum(
+        weight / len(settings[name]) * 2500 / 2750
+        for name, weight in weights.items()
+        if patterns[name] == "nli:*"
+    )
+    assert found["nli:rte#few_shot"] == pytest.approx(expected / total)

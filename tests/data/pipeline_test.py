@@ -1,5 +1,6 @@
 import collections
 import json
+import re
 
 import numpy as np
 import pytest
@@ -147,6 +148,39 @@ def test_one_process_continues_what_four_began(bound):
     alone = iter(dataset(bound))
     alone.set_state(merged)
     assert same(straight[6:], take(alone, 4))
+
+
+@pytest.mark.parametrize("setting", ["", "#2_shot"])
+def test_one_then_four_then_two_processes_neither_repeat_nor_skip_an_example(tmp_path, setting):
+    rows = [{"text": f"<{row}>", "answer": "x"} for row in range(900)]
+    task = testing.make_task("ids:all", {"train": rows}, templates=[Template(inputs="{text}")])
+    store = testing.prepare([task], tmp_path)
+    with testing.task_module("elastic_tasks", [task]):
+        catalog = catalog_lib.load(["elastic_tasks"], store, tmp_path)
+    bound = loading.bind_mixture(catalog, store, f"ids:all{setting}", split="train")
+    changes = {"inputs_length": 64, "targets_length": 24, "lanes": 8, "batch_size": 8}
+    seen, state = [], None
+    for processes, steps in ((1, 3), (4, 4), (2, 3)):
+        lanes = {}
+        for process in range(processes):
+            iterator = iter(dataset(bound, process=(process, processes), **changes))
+            if state is not None:
+                iterator.set_state(state)
+            seen += texts(take(iterator, steps))
+            lanes |= json.loads(json.dumps(iterator.get_state()))["lanes"]
+        state = {"lanes": lanes}
+    ids = [re.findall(r"<(\d+)>", text)[-1] for text in seen]  # the query comes last
+    assert len(ids) == len(set(ids)) > 150
+    straight = texts(take(iter(dataset(bound, **changes)), 10))
+    assert sorted(seen) == sorted(straight)
+    assert len(json.dumps(state)) < 10_000
+
+
+def test_the_state_of_64_lanes_is_small(bound):
+    iterator = iter(dataset(bound, lanes=64, batch_size=64))
+    take(iterator, 1)
+    assert len(iterator.get_state()["lanes"]) == 64
+    assert len(json.dumps(iterator.get_state())) < 10_000
 
 
 def test_another_number_of_lanes_is_refused(bound):

@@ -160,8 +160,18 @@ def test_fields_that_are_no_dict_are_told(tmp_path):
 )
 def test_wrong_labels_are_told(tmp_path, label, choices, part):
     row = {"x": "a", "label": label, "choices": ["a", "b"]}
-    task = make_task(source=sources.InMemory(train=[row]), answer_choices=choices)
+    rows = sources.InMemory(train=[row])
+    task = make_task(source=rows, answer_choices=choices, extra_fields=("choices",))
     assert part in error(task, tmp_path)
+
+
+def test_a_field_that_no_template_uses_is_told_unless_the_task_keeps_it(tmp_path):
+    rows = sources.InMemory(train=[{"x": "a", "answer": "b", "number": 3}])
+    message = error(make_task(source=rows), tmp_path / "a")
+    assert "gives the field 'number', which no template uses (train:0)" in message
+    kept = make_task(source=rows, extra_fields=("number",))
+    run(kept, tmp_path / "b").raise_if_failed()
+    assert "'number'" in error(make_task(source=rows), tmp_path / "b")  # not only when it is read
 
 
 def test_a_template_changed_after_preparing_is_checked_against_the_store(tmp_path):

@@ -1,13 +1,24 @@
 """The same tasks in SeqIO: the same text, ids and shares as the Grain pipeline."""
 
 import collections
+import dataclasses
 import pathlib
 
 import numpy as np
 import pytest
 
 from flantune import testing
-from flantune.data import Mixture, catalog as catalog_lib, loading, proportional, registry, tokenize
+from flantune.data import (
+    Mixture,
+    catalog as catalog_lib,
+    loading,
+    measure,
+    prompts,
+    proportional,
+    registry,
+    tokenize,
+    vocabulary as vocabulary_lib,
+)
 from flantune.prompting import Template
 
 seqio = pytest.importorskip("seqio")
@@ -48,7 +59,9 @@ def places(tmp_path_factory):
 @pytest.fixture(scope="module")
 def published(places):
     with testing.task_module(MODULE, [NLI, QA], [MIXTURE]), testing.temporary_registries():
-        yield registry.register([MODULE], FEATURES, seed=3, **places)
+        yield registry.register(
+            [MODULE], FEATURES, settings=("no_options", "fixed_options"), seed=3, **places
+        )
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +88,11 @@ def test_it_publishes_each_task_in_each_setting_and_each_mixture(published):
 
 @pytest.mark.parametrize("name", ["r:nli-two", "r:qa", "r:nli-two#no_options"])
 def test_text_and_ids_equal_those_of_training(bound, name):
-    member = tokenize.make_member(name, NLI if "nli" in name else QA, "train", "training")
-    reader = next(
-        reader
-        for other, reader in zip(bound.members, bound.readers, strict=True)
-        if other.task is member.task or other.task.name == member.task.name
-    )
+    member = testing.make_member(NLI if "nli" in name else QA, name.partition("#")[2])
     found = examples(registry.seqio_name(name))
-    assert [int(example["row"]) for example in found] == list(range(len(reader)))
+    assert [int(example["row"]) for example in found] == list(range(len(member.reader)))
     for row, example in enumerate(found):
-        prompt = tokenize.render(member, reader[row], row, epoch=0, seed=3)
+        (prompt,) = prompts.render([prompts.Request(member, row, 0)], seed=3)
         assert example["inputs_pretokenized"].decode() == prompt.inputs
         assert example["targets_pretokenized"].decode() == prompt.targets
         assert example["inputs"].tolist() == [*(b + 3 for b in prompt.inputs.encode()), 1]
@@ -154,13 +162,140 @@ def test_seqio_s_postprocessor_and_metrics_score_an_extracted_answer(published):
 
 
 def test_registering_again_changes_nothing(published, places):
-    assert set(registry.register([MODULE], FEATURES, seed=3, **places)) == set(published)
+    assert set(
+        registry.register(
+            [MODULE], FEATURES, settings=("no_options", "fixed_options"), seed=3, **places
+        )
+    ) == set(published)
 
 
 def test_a_mixture_of_unknown_tasks_is_left_out(places):
     other = Mixture(name="r_other", rates={"elsewhere:*": 1.0})
     with testing.task_module("partial", [QA], [other]), testing.temporary_registries():
         assert "r_other" not in registry.register(["partial"], FEATURES, **places)
+
+
+# ---- every setting, the same on both paths
+
+GRADES = testing.make_task(
+    "v:grades",
+    {
+        "train": [
+            {"premise": f"Fact {row}" + " and more" * (row % 4), "label": row % 2, "why": f"w{row}"}
+            for row in range(25)
+        ],
+        "test": [{"premise": f"Test {row}", "label": row % 2, "why": "t"} for row in range(5)],
+    },
+    templates=[
+        Template(inputs="{premise}\nTrue?\n{options}"),
+        Template(inputs="{premise} Reason:", targets="{why} So: {answer}", kind="cot"),
+        Template(inputs="Write a fact that is {answer}.", targets="{premise}", kind="inversion"),
+    ],
+    answer_choices=("no", "yes"),
+    may_cut=("premise",),
+)
+SETTINGS = ("", "few_shot", "2_shot.label_balanced", "chain_of_thought", "2_shot.chain_of_thought")
+ALL_SETTINGS = (*SETTINGS, "inversion", "2_shot.inversion", "3_shot.no_options", "fixed_options")
+VARIED = [f"v:grades#{setting}" if setting else "v:grades" for setting in ALL_SETTINGS]
+VARIED_MIXTURES = [
+    Mixture(name="v_examples", rates=dict(zip(VARIED, range(1, 10), strict=True))),
+    Mixture(name="v_tokens", rates=dict.fromkeys(VARIED, 1), unit="tokens"),
+    Mixture(name="v_nested", rates={"v_examples": 1, "v_tokens": 2, "v:grades": proportional()}),
+]
+FIT = {"inputs": 90, "targets": 14}
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory):
+    """The catalog and store of a task in many settings, published for SeqIO with the run's lengths."""
+    root = tmp_path_factory.mktemp("varied")
+    places = {"data_dir": str(root), "prepared_dir": str(root / "prepared")}
+    store = testing.prepare([GRADES], root / "prepared")
+    with (
+        testing.task_module("varied_tasks", [GRADES], VARIED_MIXTURES),
+        testing.temporary_registries(),
+    ):
+        registry.register(["varied_tasks"], FEATURES, seed=5, lengths=FIT, **places)
+        yield catalog_lib.load(["varied_tasks"], store, root), store
+
+
+def bind(varied, name, split="train"):
+    catalog, store = varied
+    vocabulary = vocabulary_lib.load("bytes")
+    lengths = {"inputs_length": FIT["inputs"], "targets_length": FIT["targets"]}
+    measurer = measure.Measurer(vocabulary, seed=5, store=store, **lengths)
+    bound = loading.bind_mixture(
+        catalog, store, name, split=split, mean_length=measurer.mean_tokens
+    )
+    return bound, tokenize.Tokenizer(vocabulary, seed=5, **lengths)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [*((name, "train") for name in VARIED), ("v:grades#few_shot", "test")],
+)
+def test_every_setting_gives_the_same_ids(varied, name, split):
+    bound, tokenizer = bind(varied, name, split)
+    (member,) = bound.members
+    requests = [prompts.Request(member, row, 0) for row in range(len(member.reader))]
+    ours = [result for result in tokenizer.tokenize(requests) if result is not None]
+    dataset = seqio.get_mixture_or_task(name).get_dataset(FIT, split, shuffle=False)
+    theirs = list(dataset.as_numpy_iterator())
+    assert len(theirs) == len(ours) > 0
+    for example, result in zip(theirs, ours, strict=True):
+        assert example["inputs_pretokenized"].decode() == result.prompt.inputs
+        assert example["targets_pretokenized"].decode() == result.prompt.targets
+        assert example["inputs"].tolist() == result.inputs
+        assert example["targets"].tolist() == result.targets
+        assert example["template"] == result.prompt.template
+
+
+def test_some_of_those_prompts_were_shortened(varied):
+    """Else the test above would not see whether both paths shorten alike."""
+    bound, tokenizer = bind(varied, "v:grades#2_shot.label_balanced")
+    requests = [prompts.Request(bound.members[0], row, 0) for row in range(25)]
+    assert any(result is not None and result.cut for result in tokenizer.tokenize(requests))
+    bound, tokenizer = bind(varied, "v:grades#inversion")
+    requests = [prompts.Request(bound.members[0], row, 0) for row in range(25)]
+    assert any(len(result.targets) == FIT["targets"] for result in tokenizer.tokenize(requests))
+
+
+@pytest.mark.parametrize("name", ["v_examples", "v_tokens", "v_nested"])
+def test_shares_of_every_setting_equal_those_of_training(varied, name):
+    bound, _ = bind(varied, name)
+    mixture = seqio.get_mixture_or_task(name)
+    total = sum(mixture.get_rate(task) for task in mixture.tasks)
+    theirs = {task.name: mixture.get_rate(task) / total for task in mixture.tasks}
+    ours = dict(zip([member.name for member in bound.members], bound.rates, strict=True))
+    assert theirs == pytest.approx(ours)
+    assert len(set(ours.values())) > 3
+
+
+def test_every_setting_packs_in_seqio(varied):
+    dataset = seqio.get_dataset(
+        mixture_or_task_name="v_nested",
+        task_feature_lengths=FIT,
+        dataset_split="train",
+        shuffle=True,
+        seed=1,
+        feature_converter=seqio.EncDecFeatureConverter(pack=True),
+    )
+    batch = next(dataset.as_numpy_iterator())
+    assert batch["encoder_input_tokens"].shape == (FIT["inputs"],)
+    assert batch["decoder_segment_ids"].max() >= 1
+
+
+def test_without_lengths_seqio_gets_whole_prompts(tmp_path):
+    places = {"data_dir": str(tmp_path), "prepared_dir": str(tmp_path / "prepared")}
+    task = dataclasses.replace(GRADES, name="v:whole")
+    with testing.task_module("whole_tasks", [task]), testing.temporary_registries():
+        registry.register(["whole_tasks"], FEATURES, settings=("2_shot",), seed=5, **places)
+        dataset = seqio.get_mixture_or_task("v:whole#2_shot").get_dataset(
+            FIT, "train", shuffle=False
+        )
+        found = list(dataset.as_numpy_iterator())
+    assert len(found) == 25
+    assert max(len(example["inputs_pretokenized"]) for example in found) > FIT["inputs"]
 
 
 def test_names_that_fall_together_are_refused(places):

@@ -2,7 +2,7 @@ from hypothesis import given, strategies as st
 import pytest
 
 from flantune import testing
-from flantune.data import tokenize, vocabulary
+from flantune.data import prompts, tokenize, vocabulary
 from flantune.prompting import Template
 
 BYTES = vocabulary.ByteVocabulary()
@@ -15,11 +15,11 @@ QA = testing.make_task(
 
 
 def tokenized(task, fields, *, inputs_length=32, targets_length=16):
-    member = tokenize.make_member(task.name, task, "train", "training")
+    member = testing.make_member(task, rows=[fields])
     tokenizer = tokenize.Tokenizer(
         BYTES, inputs_length=inputs_length, targets_length=targets_length, seed=0
     )
-    return tokenizer.tokenize([tokenize.Request(member, fields, 0, 0)])[0]
+    return tokenizer.tokenize([prompts.Request(member, 0, 0)])[0]
 
 
 def test_inputs_and_targets_end_with_eos():
@@ -52,15 +52,15 @@ def test_examples_are_dropped_before_anything_is_cut_the_first_named_first():
         may_drop=("example_2", "example_1"),
         may_cut=("text",),
     )
-    prompts = {
+    found = {
         length: tokenized(task, {"text": "abc def ghi", "answer": "x"}, inputs_length=length)
         for length in (64, 24, 18, 12)
     }
-    assert prompts[64].prompt.inputs == "Do. <one> <two> abc def ghi"
-    assert prompts[24].prompt.inputs == "Do. <one> abc def ghi"
-    assert prompts[18].prompt.inputs == "Do. abc def ghi"
-    assert prompts[12].prompt.inputs == "Do. abc"
-    assert [prompts[length].cut for length in (64, 24, 18, 12)] == [False, True, True, True]
+    assert found[64].prompt.inputs == "Do. <one> <two> abc def ghi"
+    assert found[24].prompt.inputs == "Do. <one> abc def ghi"
+    assert found[18].prompt.inputs == "Do. abc def ghi"
+    assert found[12].prompt.inputs == "Do. abc"
+    assert [found[length].cut for length in (64, 24, 18, 12)] == [False, True, True, True]
 
 
 def test_nothing_is_cut_without_leave():
@@ -85,5 +85,5 @@ def test_long_targets_lose_their_end_and_count_as_cut():
 
 
 def test_a_task_without_held_out_templates_cannot_be_asked_for_them():
-    with pytest.raises(ValueError, match="no 'held_out' template"):
-        tokenize.make_member(QA.name, QA, "test", "held_out")
+    with pytest.raises(ValueError, match="in the set 'held_out'; task 'qa:short' has none"):
+        testing.make_member(QA, templates="held_out")

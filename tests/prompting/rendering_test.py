@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 import pytest
 
 from flantune import prompting
-from flantune.prompting import choice, options, rendering
+from flantune.prompting import choice, options, rendering, settings
 
 NLI = prompting.Template(inputs="{premise}\nTrue?\n{options}")
 CHOICES = ("no", "yes", "maybe")
@@ -18,7 +18,7 @@ def render(template=NLI, *, fields=None, example="0", setting="", **changes):
         "fields": {"premise": "It rains.", "label": 1} if fields is None else fields,
         "constants": {},
         "answer_choices": CHOICES,
-        "setting": prompting.SETTINGS[setting],
+        "setting": settings.parse(setting),
         "chooser": choice.Chooser(0, 0, example),
     }
     return prompting.render(**(arguments | changes))
@@ -49,10 +49,15 @@ def test_without_options_the_target_is_the_text():
     assert (prompt.targets, prompt.candidates) == ("yes", CHOICES)
 
 
-def test_more_choices_than_letters_are_never_lettered():
-    many = tuple(f"word{number}" for number in range(30))
-    for example in map(str, range(50)):
-        assert render(example=example, answer_choices=many).targets == "word1"
+def test_more_choices_than_letters_have_different_names():
+    many = tuple(f"word{number}" for number in range(60))
+    names = set()
+    for example in map(str, range(60)):
+        prompt = render(example=example, answer_choices=many)
+        assert len(set(prompt.candidates)) == 60
+        assert prompt.targets == prompt.candidates[1]
+        names.update(prompt.candidates)
+    assert {"BH", "(lx)", "word1"} <= names
 
 
 def test_label_words_rename_options_target_and_candidates():
@@ -126,7 +131,7 @@ def test_hash_is_the_same_on_every_machine():
 
 def test_an_unknown_options_setting_is_refused():
     with pytest.raises(ValueError, match="'in_prompt' or 'none'"):
-        options.PromptSetting(options="some")
+        prompting.PromptSetting(options="some")
 
 
 def test_a_fixed_order_is_that_of_the_choices():
@@ -136,17 +141,23 @@ def test_a_fixed_order_is_that_of_the_choices():
         assert places == sorted(places)
 
 
+def show(choices, example):
+    chooser = choice.Chooser(0, 0, example)
+    order = chooser.order("option_order", len(choices))
+    return options.show_options(choices, options.pick_style(chooser), order)
+
+
 @pytest.mark.parametrize("count", [1, 2, 9, 26])
 def test_candidates_are_different_in_every_style(count):
     choices = [f"answer{number}x" for number in range(count)]
     for example in map(str, range(300)):
-        shown = options.show_options(choices, choice.Chooser(0, 0, example))
+        shown = show(choices, example)
         assert len(set(shown.candidates)) == count
         assert all(word in shown.text for word in choices)
 
 
 def test_there_are_enough_styles():
-    texts = {options.show_options(("yes",), choice.Chooser(0, 0, str(n))).text for n in range(5000)}
+    texts = {show(("yes",), str(n)).text for n in range(5000)}
     headers = {text.rpartition("\n")[0] for text in texts}
     items = {text.rpartition("\n")[2] for text in texts}
     assert len(headers) >= 12
@@ -158,5 +169,5 @@ def test_roman_numerals(number, expected):
     choices = [f"c{position}" for position in range(number)]
     seen = set()
     for example in map(str, range(400)):
-        seen |= set(options.show_options(choices, choice.Chooser(0, 0, example)).candidates)
+        seen |= set(show(choices, example).candidates)
     assert expected in seen

@@ -83,3 +83,25 @@ def test_likely_typing_errors_are_refused(inputs):
 )
 def test_what_only_looks_like_one_is_allowed(inputs):
     assert prompting.Template(inputs=inputs).inputs == inputs
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "chain"}, "kind 'chain'.*does not exist"),
+        ({"kind": "cot"}, "must hold reasoning"),
+        ({"kind": "cot", "targets": "{why}{answer}"}, "a trigger"),
+        ({"kind": "inversion", "targets": "{text}"}, "other than those"),
+        ({"kind": "inversion", "targets": "Done."}, "must hold fields"),
+        ({"inputs": "{answer} from {text}"}, "only the kind 'inversion' may"),
+    ],
+)
+def test_each_kind_has_what_it_needs(changes, message):
+    with pytest.raises(ValueError, match=message):
+        prompting.Template(**{"inputs": "{text}", **changes})
+
+
+def test_an_inversion_is_given_the_answer_and_asks_for_a_field():
+    inverted = prompting.Template(inputs="Ask: {answer}", targets="{question}", kind="inversion")
+    assert inverted.fields == ("question",)
+    assert inverted.extract(" Who? ") == "Who?"

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from flantune.prompting import choice, options, rendering
+from flantune.data import rates
+from flantune.prompting import PromptSetting, choice, rendering
 from tasks import mixtures, natural_instructions, super_ni_test_tasks
 
 (FAMILY,) = natural_instructions.TASKS
@@ -60,9 +61,17 @@ def render(task, index):
         fields={"input": "wet", "answer": ["dry", "arid"]},
         constants=task.constants,
         answer_choices=None,
-        setting=options.PromptSetting(),
+        setting=PromptSetting(),
         chooser=choice.Chooser(0, 0, "row"),
     )
+
+
+def members_of(mixture, tasks):
+    by_name = {mixture.name: mixture for mixture in mixtures.MIXTURES}
+    book = rates.Book(
+        tasks=dict.fromkeys(tasks), mixtures=by_name, supports=lambda task, setting: True
+    )
+    return rates.members(by_name[mixture], book)
 
 
 @pytest.mark.parametrize("folder", ["natural_instructions", "natural-instructions/tasks"])
@@ -78,27 +87,51 @@ def test_both_schemas_and_both_folders_are_read(tmp_path, folder, content, answe
     assert read(task, "train", root) == [None, {"input": "low", "answer": ["high"]}]
 
 
-def test_wordings_are_those_of_tk_instruct(tmp_path):
-    task, _ = make(NEW, tmp_path / "natural_instructions")
-    example_1 = " Positive Example 1 -\nInput: big.\n Output: small.\n\n"
-    example_2 = " Positive Example 2 -\nInput: hot.\n Output: cold!\n\n"
+def render_setting(task, setting):
+    """The one wording of a setting."""
+    (index,) = rendering.usable_templates(
+        task.templates, "training", natural_instructions.SETTINGS[setting]
+    )
+    return render(task, index).inputs
+
+
+def test_encodings_are_those_of_tk_instruct(tmp_path):
+    negative = [{"input": "dry", "output": "dry", "explanation": "Same word"}]
+    task, _ = make({**NEW, "Negative Examples": negative}, tmp_path / "natural_instructions")
+    example_1 = " Positive Example 1 -\nInput: big.\n Output: small.\n"
+    example_2 = " Positive Example 2 -\nInput: hot.\n Output: cold!\n"
+    negative_1 = " Negative Example 1 -\nInput: dry.\n Output: dry.\n\n"
     now = "Now complete the following example -\nInput: wet\nOutput: "
     definition = "Definition: Say the opposite.\n\n"
-    assert [render(task, index).inputs for index in range(3)] == [
-        definition + now,
-        definition + example_1 + now,
-        definition + example_1 + example_2 + now,
-    ]
+    both = f"{example_1}\n{example_2}\n"
+    encodings = {
+        "definition": definition + now,
+        "positive_2": both + now,
+        "definition_positive_2": definition + both + now,
+        "definition_positive_2_negative_2": definition + both + negative_1 + now,
+        "definition_positive_2_explained": (
+            f"{definition}{example_1} Explanation: x.\n\n{example_2} Explanation: x.\n\n{now}"
+        ),
+    }
+    assert [render(task, index).inputs for index in range(5)] == list(encodings.values())
+    assert {name: render_setting(task, name) for name in encodings} == encodings
+    assert render_setting(task, "definition_positive_1") == f"{definition}{example_1}\n{now}"
     assert render(task, 0).references == ("dry", "arid")
+    assert task.may_drop[0] == "negative_1"
+    assert task.may_drop[-1] == "positive_1"
 
 
 @pytest.mark.parametrize("num_examples", [0, 1, 2])
-def test_fewer_examples_give_fewer_wordings(tmp_path, num_examples):
+def test_fewer_examples_are_all_shown(tmp_path, num_examples):
     content = {**NEW, "Positive Examples": NEW["Positive Examples"][:num_examples]}
     task, _ = make(content, tmp_path / "natural_instructions")
-    assert len(rendering.usable_templates(task.templates, "training")) == num_examples + 1
-    for index in range(len(task.templates)):
-        assert "wet" in render(task, index).inputs
+    usable = rendering.usable_templates(task.templates, "training")
+    assert len(usable) == (5 if num_examples else 4)
+    for index in usable:
+        inputs = render(task, index).inputs
+        assert "wet" in inputs
+        assert "Say the opposite" in inputs or "Positive Example 1" in inputs
+    assert render_setting(task, "definition_positive_4").count("Example") == num_examples
 
 
 @pytest.mark.parametrize(("num_instances", "num_test"), [(5, 2), (199, 99), (250, 100)])
@@ -117,29 +150,27 @@ def test_without_a_folder_there_is_no_task(tmp_path):
 
 def test_the_test_track_is_never_trained_on():
     names = [f"natural_instructions:{name}" for name in super_ni_test_tasks.TEST_TASKS]
-    by_name = {mixture.name: mixture for mixture in mixtures.MIXTURES}
     assert len(names) == len(set(names)) == 119
     tasks = [*names, "natural_instructions:task001_quoref_question_generation"]
-    members = by_name["super_ni_train"].members(by_name, tasks)
+    members = members_of("super_ni_train", tasks)
     assert members == ("natural_instructions:task001_quoref_question_generation",)
-    evaluated = by_name["super_ni_eval20"].members(by_name, tasks)
+    evaluated = members_of("super_ni_eval20", tasks)
     assert len(evaluated) == 20
     assert set(evaluated) <= set(names)
 
 
 def test_real_tasks_and_mixtures(real_data):
     files = FAMILY.files(real_data)
-    by_name = {mixture.name: mixture for mixture in mixtures.MIXTURES}
     names = [f"natural_instructions:{name}" for name in files]
-    trained = by_name["super_ni_train"].members(by_name, names)
+    trained = members_of("super_ni_train", names)
     assert (len(names), len(trained)) == (620, 620 - 83)
-    evaluated = by_name["super_ni_eval20"].members(by_name, names)
+    evaluated = members_of("super_ni_eval20", names)
     clusters = set()
     for name in evaluated:
         stem = name.split(":")[1]
         task = FAMILY.make_task(stem, FAMILY.read_metadata(files[stem]))
         rows = [row for row in read(task, "test", real_data) if row]
         assert len(rows) >= 99
-        assert len(rendering.usable_templates(task.templates, "training")) == 3
+        assert len(rendering.usable_templates(task.templates, "training")) == 5
         clusters.add(task.cluster)
     assert len(clusters) == 12

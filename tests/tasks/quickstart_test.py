@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from flantune.prompting import choice, options, rendering
+from flantune.prompting import PromptSetting, choice, rendering
 from tasks import mixtures, quickstart, quickstart_rows
 
 NOWHERE = pathlib.Path("/nowhere")
@@ -35,7 +35,7 @@ def rendered(task, fields, template, seed=0):
         fields=fields,
         constants=task.constants,
         answer_choices=task.answer_choices,
-        setting=options.PromptSetting(),
+        setting=PromptSetting(),
         chooser=choice.Chooser(seed, 0, "row"),
     )
 

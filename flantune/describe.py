@@ -1,0 +1,127 @@
+"""What a module, mixture or task holds, as plain values: the tasks' facts, their templates, rendered examples.
+
+`show.py` turns them into text for a terminal; `experiments.py` calls this.
+"""
+
+from collections.abc import Callable
+import dataclasses
+
+from flantune import prompting
+from flantune.configs import DataConfig
+from flantune.data import (
+    catalog as catalog_lib,
+    loading,
+    members as members_lib,
+    prompts,
+    task as task_lib,
+    tokenize,
+    vocabulary as vocabulary_lib,
+)
+
+
+def module(catalog: catalog_lib.Catalog, name: str) -> list[dict[str, object]]:
+    """One row for each task that a module exports."""
+    return [
+        {
+            "task": task.name,
+            "cluster": task.cluster,
+            "splits": list(task.source.splits),
+            "templates": len(task.templates),
+            "kinds": sorted({template.kind for template in task.templates}),
+            "source": task.source.describe(),
+            "licence": task.licence,
+        }
+        for task in catalog.tasks.values()
+        if catalog.origins[task.name] == name
+    ]
+
+
+def task(
+    bound: loading.BoundMixture,
+    vocabulary: vocabulary_lib.Vocabulary,
+    data: DataConfig,
+    *,
+    num_examples: int,
+    seed: int,
+) -> dict[str, object]:
+    """Facts, templates and rendered examples of a task in a setting.
+
+    Args:
+        bound: the task, alone in its mixture, with all of its templates.
+        num_examples: the first so many rows of its split.
+    """
+    (member,) = bound.members
+    own = member.task
+    tokenizer = tokenize.Tokenizer(
+        vocabulary,
+        inputs_length=data.inputs_length,
+        targets_length=data.targets_length,
+        seed=seed,
+    )
+    requests = [
+        prompts.Request(member, row, 0) for row in range(min(num_examples, len(member.reader)))
+    ]
+    rendered = prompts.render(requests, seed=seed)
+    tokenized = tokenizer.tokenize(requests)
+    return {
+        "task": member.name,
+        "cluster": own.cluster,
+        "source": own.source.describe(),
+        "splits": list(own.source.splits),
+        "rows": {member.split: len(member.reader)},
+        "lineage": list(own.lineage),
+        "licence": own.licence,
+        "metrics": [metric.name for metric in own.metrics],
+        "setting": dataclasses.asdict(member.setting),
+        "templates": _templates(own, member),
+        "examples": [
+            _example(request, whole, fitted, vocabulary.encode)
+            for request, whole, fitted in zip(requests, rendered, tokenized, strict=True)
+        ],
+    }
+
+
+def _templates(
+    own: task_lib.InstructionTask, member: members_lib.Member
+) -> list[dict[str, object]]:
+    return [
+        {
+            "number": number,
+            "inputs": template.inputs,
+            "targets": template.targets,
+            "kind": template.kind,
+            "group": template.group,
+            "held_out": template.held_out,
+            "used": number in member.usable,
+        }
+        for number, template in enumerate(own.templates)
+    ]
+
+
+def _example(
+    request: prompts.Request,
+    whole: prompting.Prompt,
+    fitted: tokenize.Tokenized | None,
+    encode: Callable[[str], list[int]],
+) -> dict[str, object]:
+    """A rendered row: as it is trained on where it fits, else whole, with a note."""
+    shown = whole if fitted is None else fitted.prompt
+    return {
+        "row": request.row,
+        "template": shown.template,
+        "exemplars": list(shown.exemplars),
+        "options_style": None
+        if shown.options_style is None
+        else list(dataclasses.astuple(shown.options_style)),
+        "dialog_style": None
+        if shown.dialog_style is None
+        else list(dataclasses.astuple(shown.dialog_style)),
+        "inputs": shown.inputs,
+        "query": shown.query,
+        "targets": shown.targets,
+        "references": list(shown.references),
+        "candidates": list(shown.candidates),
+        "inputs_tokens": len(encode(shown.inputs)) + 1,
+        "targets_tokens": len(encode(shown.targets)) + 1,
+        "fit": "dropped" if fitted is None else "cut" if fitted.cut else "whole",
+    }
