@@ -1,6 +1,6 @@
 """The command line: flags to bindings, results to tables or JSON, errors to one sentence.
 
-    flantune {prepare,train,eval,infer,show} [RUN.gin] [--gin.NAME=VALUE ...]
+    flantune COMMAND [RUN.gin] [--gin.NAME=VALUE ...]
 
 Exit status: 0 done, 1 done but something failed (a source in `prepare`), 2 wrong input, 130 stopped by Ctrl-C. Nothing
 heavy is imported before a command runs. Read `commands/` next.
@@ -16,7 +16,7 @@ import sys
 from absl import flags, logging
 
 from flantune import allocator
-from flantune.commands import jobs, shared, show
+from flantune.commands import jobs, leakage, promptsource, shared, show, vocab
 
 _USER_ERRORS = (ValueError, KeyError, TypeError, OSError)
 
@@ -57,7 +57,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         prog="flantune", description="FLAN-style multi-task instruction tuning of T5 in JAX."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (jobs, show):
+    for module in (jobs, show, vocab, leakage, promptsource):
         module.add(commands)
     bindings = [word.removeprefix("--gin.") for word in arguments if word.startswith("--gin.")]
     return parser.parse_args([w for w in arguments if not w.startswith("--gin.")]), bindings

@@ -100,12 +100,14 @@ def _templates(
 
 def _example(
     request: prompts.Request,
-    whole: prompting.Prompt,
+    whole: prompting.Prompt | None,
     fitted: tokenize.Tokenized | None,
     encode: Callable[[str], list[int]],
 ) -> dict[str, object]:
     """A rendered row: as it is trained on where it fits, else whole, with a note."""
     shown = whole if fitted is None else fitted.prompt
+    if shown is None:
+        return {"row": request.row, "fit": "no template applies"}
     return {
         "row": request.row,
         "template": shown.template,
@@ -121,7 +123,7 @@ def _example(
         "targets": shown.targets,
         "references": list(shown.references),
         "candidates": list(shown.candidates),
-        "inputs_tokens": len(encode(shown.inputs)) + 1,
-        "targets_tokens": len(encode(shown.targets)) + 1,
+        "inputs_tokens": len(encode(shown.inputs)) + 1 if fitted is None else len(fitted.inputs),
+        "targets_tokens": len(encode(shown.targets)) + 1 if fitted is None else len(fitted.targets),
         "fit": "dropped" if fitted is None else "cut" if fitted.cut else "whole",
     }

@@ -85,10 +85,11 @@ def train(
     folder = epath.Path(run_dir)
     catalog, store = _prepared(data, _splits(data, evaluation))
     bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
-    _log_mixture(bound)
     vocabulary = loading.load_vocabulary(
         data, folder / run_folder.VOCABULARY, store=store, bound=bound
     )
+    bound = loading.in_tokens(catalog, store, bound, data, vocabulary, seed=seed)
+    _log_mixture(bound)
     network = assembly.make_network(model, vocabulary)
     device_mesh = sharding.make_mesh(mesh)
     evaluator = assembly.make_evaluator(
@@ -244,6 +245,9 @@ def describe(
     _prepare(catalog, store, data, [(name, split)]).raise_if_failed()
     if name in catalog.mixtures or any(mark in name for mark in "*?["):
         bound = loading.bind_mixture(catalog, store, name, split=split)
+        if catalog.counts_tokens(name):
+            vocabulary = _vocabulary(catalog, store, data, bound)
+            bound = loading.in_tokens(catalog, store, bound, data, vocabulary, seed=seed)
         return {"mixture": name, "rows": bound.table()}
     bound = loading.bind_mixture(catalog, store, name, split=split, templates="all")
     vocabulary = _vocabulary(catalog, store, data, bound)

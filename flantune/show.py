@@ -117,6 +117,8 @@ def _task_text(value: dict[str, Any]) -> rich.console.Group:
 
 def _example_panel(item: dict[str, Any]) -> rich.panel.Panel:
     """One rendered row: the choices made, the prompt with its exemplars dimmed, and the target."""
+    if "inputs" not in item:
+        return rich.panel.Panel(rich.text.Text(item["fit"]), title=f"row {item['row']}")
     choices = [f"row {item['row']}", f"template {item['template']}"]
     if item["exemplars"]:
         choices.append(f"exemplars {', '.join(map(str, item['exemplars']))}")

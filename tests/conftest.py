@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 
+import hypothesis
 import jaxtyping
 import pytest
 
@@ -11,6 +12,9 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Tests compile more than they compute: less optimisation takes a third off. Set before anything imports JAX.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# A slow machine is no failure of a property.
+hypothesis.settings.register_profile("flantune", deadline=None)
+hypothesis.settings.load_profile("flantune")
 jaxtyping.install_import_hook("flantune", "beartype.beartype")
 
 _SHARED_DATA = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "data"

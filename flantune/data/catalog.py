@@ -74,6 +74,10 @@ class Catalog:
         """The share of each task of a mixture, in examples."""
         return rates_lib.shares(self._as_mixture(name), self._book(), sizes)
 
+    def counts_tokens(self, name: str) -> bool:
+        """Whether the rates of a mixture count tokens, so that its shares depend on a vocabulary."""
+        return rates_lib.counts_tokens(self._as_mixture(name), self._book())
+
     def _book(self) -> rates_lib.Book:
         return rates_lib.Book(tasks=self.tasks, mixtures=self.mixtures, supports=self._supports)
 

@@ -56,8 +56,13 @@ CODES = {
     ),
     "boundary_in_text": Code(
         "warning",
-        "the boundary of solved examples also stands inside their own text",
-        "Choose a separator that the fields do not hold, or prefixes for inputs and targets.",
+        "what ends a solved example also stands inside examples",
+        "Choose an example_separator that the fields do not hold, or an inputs_prefix.",
+    ),
+    "input_end_in_text": Code(
+        "note",
+        "what ends the input of a solved example also stands inside the input",
+        "End the template in words such as 'Answer:', or give the separators a targets_prefix.",
     ),
     "options_alike": Code(
         "error",
@@ -87,6 +92,11 @@ CODES = {
         "Use it in a template, or drop it in to_fields.",
     ),
     # The rows.
+    "no_rows": Code(
+        "note",
+        "only the templates were checked",
+        "Put the source files below --data_dir, and run lint again.",
+    ),
     "single_label": Code(
         "error",
         "every row has the same answer",

@@ -17,6 +17,7 @@ from flantune import atomic
 from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
+    measure,
     members as members_lib,
     names as names_lib,
     prompts,
@@ -37,6 +38,7 @@ _PREFETCH_BATCHES = 4
 # What a vocabulary trained on the spot sees, at most; more changes few pieces and takes minutes.
 _VOCABULARY_EXAMPLES = 20_000
 _VOCABULARY_CHARACTERS = 4_000_000
+_VOCABULARY_STALE_EXAMPLES = 1_000  # so many without a new line: a small mixture has been seen
 _VOCABULARY_KEY_LINES = 1_000
 _REPORT_EXAMPLES = 2_000  # what a vocabulary is looked at with
 _VOCABULARY_SEED = 0  # not the run's: runs of different seeds share ids
@@ -147,6 +149,35 @@ def shares(
     return catalog.rates(name, _Sizes(members, mean_length))
 
 
+def in_tokens(
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+    bound: BoundMixture,
+    config: DataConfig,
+    vocabulary: vocabulary_lib.Vocabulary,
+    *,
+    seed: int,
+) -> BoundMixture:
+    """The mixture with the shares that its rates mean in this vocabulary; itself where they count examples."""
+    if not catalog.counts_tokens(bound.name):
+        return bound
+    measurer = measure.Measurer(
+        vocabulary,
+        inputs_length=config.inputs_length,
+        targets_length=config.targets_length,
+        seed=seed,
+        store=store,
+    )
+    measurer.measure(bound.members)  # all at once: faster than one by one
+    members = {member.name: member for member in bound.members}
+    found = shares(catalog, bound.name, members, measurer.mean_tokens)
+    return BoundMixture(
+        name=bound.name,
+        members=tuple(members[name] for name in found),
+        rates=tuple(found.values()),
+    )
+
+
 def check_split(catalog: catalog_lib.Catalog, name: str, split: str) -> None:
     """Raises KeyError where a task of a mixture lacks a split that it reads: SeqIO would skip it with a warning."""
     for member in catalog.members(name):
@@ -179,10 +210,11 @@ def train_dataset(
     for member in bound.members:
         seqio_tasks.check_vocabulary(member.reader.manifest, vocabulary)
 
+    lanes = config.lanes or pipeline.default_lanes(config.batch_size)
     lengths = {"inputs_length": config.inputs_length, "targets_length": config.targets_length}
     packer = pipeline.BlockPacker(
         members=bound.members,
-        schedule=make_schedule(bound, config, seed),
+        schedule=make_schedule(bound, config, seed, lanes),
         tokenizer=tokenize.Tokenizer(vocabulary, seed=seed, **lengths),
         pack=config.pack,
         **lengths,
@@ -190,7 +222,7 @@ def train_dataset(
     return pipeline.TrainDataset(
         packer,
         batch_size=config.batch_size,
-        lanes=config.lanes or pipeline.default_lanes(config.batch_size),
+        lanes=lanes,
         process_index=process_index,
         process_count=process_count,
     )
@@ -208,30 +240,35 @@ def prefetched(
     return iter(prefetch)
 
 
-def make_schedule(bound: BoundMixture, config: DataConfig, seed: int) -> schedule_lib.Schedule:
-    """The global order of a bound mixture."""
+def make_schedule(
+    bound: BoundMixture, config: DataConfig, seed: int, lanes: int | None = None
+) -> schedule_lib.Schedule:
+    """The global order of a bound mixture, in whole blocks or, for training, in those of its lanes."""
     return schedule_lib.Schedule(
         names=[member.name for member in bound.members],
         rates=bound.rates,
         num_rows=[len(member.reader) for member in bound.members],
         block_size=config.block_size,
         seed=seed,
+        lanes=lanes,
     )
 
 
 def rendered_lines(bound: BoundMixture, config: DataConfig) -> Iterator[str]:
     """Different lines of the mixture's first prompts and targets: what a vocabulary is trained on."""
     seen: set[str] = set()
-    characters = 0
+    characters = stale = 0
     num_blocks = _VOCABULARY_EXAMPLES // config.block_size + 1
     for found in _rendered_blocks(bound, config, _VOCABULARY_SEED, num_blocks):
+        before = len(seen)
         for text in found:
             for line in text.split("\n"):
                 if line and line not in seen:  # a definition counts once, not for each row
                     seen.add(line)
                     characters += len(line)
                     yield line
-        if characters > _VOCABULARY_CHARACTERS:
+        stale = 0 if len(seen) > before else stale + config.block_size
+        if characters > _VOCABULARY_CHARACTERS or stale > _VOCABULARY_STALE_EXAMPLES:
             return
 
 
@@ -252,7 +289,7 @@ def _rendered_blocks(
             prompts.Request(bound.members[visit.task], visit.row, visit.epoch)
             for visit in schedule.block(block)
         ]
-        found = prompts.render(requests, seed=seed)
+        found = [prompt for prompt in prompts.render(requests, seed=seed) if prompt]
         yield [text for prompt in found for text in (prompt.inputs, prompt.targets)]
 
 

@@ -229,10 +229,10 @@ def _read(file: epath.Path) -> dict[str, dict[str, Any]]:
         return {}  # nothing measured yet, or by another version
 
 
-def _entries(value: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _entries(value: object) -> Iterator[tuple[str, dict[str, Any]]]:
     """The entries of this version; a file that holds anything else holds nothing."""
     names = {field.name for field in dataclasses.fields(Lengths)}
-    for name, entry in value.items():
+    for name, entry in value.items() if isinstance(value, dict) else ():
         if isinstance(entry, dict) and set(entry.get("lengths", ())) == names:
             yield name, entry
 

@@ -21,7 +21,6 @@ import numpy as np
 from flantune.data import overlap_keys, overlap_text
 from flantune.data.overlap_text import MIN_WORDS, Content, Piece
 
-NGRAM = 13
 # A row of words that more than a tenth of a task's rows hold is wording of the task, not theirs: "Which of the following
 # sentences", say. Fewer rows may well share a passage. An n-gram must have MIN_WORDS words that are none of it.
 _SHARED_FRACTION = 0.1
@@ -65,7 +64,9 @@ class Overlap:
 class Index:
     """The n-grams and the short texts of evaluation tasks; may be pickled."""
 
-    def __init__(self, tasks: Mapping[str, Sequence[Content]], ngram: int = NGRAM) -> None:
+    def __init__(
+        self, tasks: Mapping[str, Sequence[Content]], ngram: int = overlap_text.NGRAM
+    ) -> None:
         self.tasks = tuple(tasks)
         self.ngram = ngram
         self._counts: Int[np.ndarray, " k"] = np.asarray([len(c) for c in tasks.values()], np.int64)
@@ -275,8 +276,8 @@ class _Matches:
         positions, tasks = table.tasks_of(pairs[0])
         self.training_rows.update(zip(tasks.tolist(), pairs[1][positions].tolist(), strict=True))
         found, first = np.unique(keys, return_index=True)
-        new = np.asarray([key not in self._seen for key in found.tolist()], bool)
-        found, first = found[new], first[new]
+        new = [place for place in np.argsort(first) if int(found[place]) not in self._seen]
+        found, first = found[new], first[new]  # in the order of the text
         self._seen.update(found.tolist())
         positions, rows = table.rows_of(found)
         for position, row in zip(positions.tolist(), rows.tolist(), strict=True):

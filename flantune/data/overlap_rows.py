@@ -74,6 +74,8 @@ def training_rows(
         requests = [prompts.Request(member, row, 0) for row in rows]
         for material in prompts.gather(requests, seed=0):
             prompt = prompts.render_one(material, seed=0)
+            if prompt is None:
+                continue  # no template applies: the row is never trained on
             texts = {"inputs": prompt.inputs, "targets": prompt.targets}
             content = layout.content(material.fields)
             if len(content.parts) + len(content.choices) > 1:

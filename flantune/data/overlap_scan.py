@@ -24,6 +24,7 @@ from flantune.data import (
     members as members_lib,
     overlap,
     overlap_rows,
+    overlap_text,
     store as store_lib,
     workers,
 )
@@ -66,7 +67,7 @@ def scan(
     evaluation: Sequence[members_lib.Member],
     training: Sequence[members_lib.Member],
     *,
-    ngram: int = overlap.NGRAM,
+    ngram: int = overlap_text.NGRAM,
     num_processes: int | None = None,
 ) -> Scan:
     """Looks for the rows of evaluation members in the texts of training members.
@@ -179,7 +180,7 @@ def _index_print(asked: Iterable[Sequence[members_lib.Member]], ngram: int) -> s
         ]
         for own in asked
     ]
-    code = fingerprint_lib.function_fingerprint(_scan_jobs)
+    code = [fingerprint_lib.function_fingerprint(part) for part in (_scan_jobs, overlap.Index)]
     return fingerprint_lib.value_fingerprint([code, ngram, rows])
 
 

@@ -34,8 +34,8 @@ class Material:
     exemplars: tuple[prompting.Exemplar, ...]
 
 
-def render(requests: Sequence[Request], *, seed: int) -> list[prompting.Prompt]:
-    """The prompts of some rows, in order."""
+def render(requests: Sequence[Request], *, seed: int) -> list[prompting.Prompt | None]:
+    """The prompts of some rows, in order; None for a row to which no template applies."""
     return [render_one(material, seed=seed) for material in gather(requests, seed=seed)]
 
 
@@ -45,8 +45,8 @@ def render_one(
     seed: int,
     shots: int | None = None,
     shortened: Mapping[str, rendering.FieldValue] | None = None,
-) -> prompting.Prompt:
-    """The prompt of one example.
+) -> prompting.Prompt | None:
+    """The prompt of one example; None where no template applies to it.
 
     Args:
         shots: show only the first so many exemplars; None: all.
@@ -87,7 +87,7 @@ def gather(requests: Sequence[Request], *, seed: int) -> list[Material]:
 def mean_bytes(member: members_lib.Member) -> float:
     """Mean UTF-8 length of a member's first prompts and targets: what stands in for tokens without a vocabulary."""
     rows = range(min(_MEASURED_ROWS, len(member.reader)))
-    found = render([Request(member, row, 0) for row in rows], seed=0)
+    found = [one for one in render([Request(member, row, 0) for row in rows], seed=0) if one]
     return sum(len(f"{one.inputs}{one.targets}".encode()) for one in found) / max(1, len(found))
 
 
@@ -131,8 +131,9 @@ class _Search:
         self._request = request
         self._fields = fields
         self._chooser = chooser
-        _, self._template = rendering.pick_template(member.task.templates, member.usable, chooser)
-        self._shots = few_shot.num_shots(member.setting, chooser)
+        picked = rendering.pick_template(member.task.templates, member.usable, fields, chooser)
+        self._template = picked[1] if picked else member.task.templates[0]
+        self._shots = few_shot.num_shots(member.setting, chooser) if picked else 0
         self._size = few_shot.num_candidates(member.setting, self._shots)
         own = (request.row,) if member.split == members_lib.POOL_SPLIT else ()
         self._order = few_shot.candidate_rows(chooser, len(member.pool), own)
@@ -146,13 +147,15 @@ class _Search:
     def is_done(self, read: Mapping[int, rendering.Fields]) -> bool:
         """Takes the rows that were read; whether there are enough exemplars, or no row is left."""
         self._candidates += [
-            prompting.Exemplar(row=row, fields=fields) for row, fields in read.items()
+            prompting.Exemplar(row=row, fields=fields)
+            for row, fields in read.items()
+            if self._template.applies(fields)
         ]
         self._chosen = few_shot.select(
             self._candidates,
             shots=self._shots,
-            query_text=rendering.shown_text(self._template, self._fields),
-            text_of=lambda exemplar: rendering.shown_text(self._template, exemplar.fields),
+            query_text=self._template.shown_text(self._fields),
+            text_of=lambda exemplar: self._template.shown_text(exemplar.fields),
             label_of=_label if self._request.member.setting.label_balanced else None,
             chooser=self._chooser,
         )

@@ -69,6 +69,12 @@ def shares(mixture: mixture_lib.Mixture, book: Book, sizes: Sizes) -> dict[str, 
     return {name: weight / total for name, weight in found.items()}
 
 
+def counts_tokens(mixture: mixture_lib.Mixture, book: Book) -> bool:
+    """Whether its rates, or those of a mixture inside it, count tokens."""
+    inner = [book.mixtures[member] for member in mixture.rates if member in book.mixtures]
+    return mixture.unit == "tokens" or any(counts_tokens(one, book) for one in inner)
+
+
 def _weighted(
     mixture: mixture_lib.Mixture, book: Book, sizes: Sizes, path: tuple[str, ...]
 ) -> list[tuple[str, float]]:

@@ -240,7 +240,8 @@ class _MeanLength:
 
     def __call__(self, member: members_lib.Member) -> float:
         rows = range(min(_MEASURED_ROWS, len(member.reader)))
-        found = prompts.render([prompts.Request(member, row, 0) for row in rows], seed=0)
+        requests = [prompts.Request(member, row, 0) for row in rows]
+        found = [prompt for prompt in prompts.render(requests, seed=0) if prompt]
         encode = {name: feature.vocabulary.encode for name, feature in self.features.items()}
         tokens = sum(
             len(encode["inputs"](prompt.inputs)) + len(encode["targets"](prompt.targets))

@@ -45,7 +45,8 @@ class Renderer:
     ) -> Iterator[tuple[prompts.Request, prompting.Prompt]]:
         """Each request that fits, with its prompt."""
         if self.tokenizer is None:
-            yield from zip(requests, prompts.render(requests, seed=self.seed), strict=True)
+            rendered = prompts.render(requests, seed=self.seed)
+            yield from ((one, text) for one, text in zip(requests, rendered, strict=True) if text)
             return
         for request, result in zip(requests, self.tokenizer.tokenize(requests), strict=True):
             if result is not None:

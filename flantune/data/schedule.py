@@ -3,7 +3,12 @@
 Task k with rate r_k is visited for the n-th time at "time" (n + phase_k) / r_k, counted in examples. Block b holds all
 visits from b * block_size to (b + 1) * block_size, in a hashed order. So every task is within one example of its exact
 share at every block's end, each task goes through its own epochs one after another, and block b needs no other block.
-Blocks differ from `block_size` by at most one example a task. Read `packing.py` next.
+Blocks differ from `block_size` by at most one example a task.
+
+A run deals its blocks to lanes and needs a block of each lane before its first batch. So the first three blocks of a lane
+are shorter: an eighth, a quarter and a half of a block in the first lane, up to twice that in the last one. The first
+batch waits for about a fifth of the examples, and later the lanes come to their next blocks one after another, not all
+at once. Read `packing.py` next.
 """
 
 from collections.abc import Sequence
@@ -17,6 +22,7 @@ from flantune.prompting import choice
 _SHUFFLE_ROUNDS = (
     6  # a Feistel network of 4 is already a pseudo-random permutation (Luby and Rackoff, 1988)
 )
+_FIRST_BLOCKS = (1 / 8, 1 / 4, 1 / 2)  # of a block, in the first lane
 _MIN_HALF_BITS = 3  # small domains shuffle badly
 _ROUND_CONSTANTS = [
     np.uint64((number + 1) * 0x9E3779B97F4A7C15 % 2**64) for number in range(_SHUFFLE_ROUNDS)
@@ -43,19 +49,33 @@ class Schedule:
         num_rows: Sequence[int],
         block_size: int,
         seed: int,
+        lanes: int | None = None,
     ) -> None:
-        """Args: one name, one share (together 1) and one count of rows for each task."""
+        """Args: one name, one share (together 1) and one count of rows for each task; None: all blocks are whole."""
         self._rates: Float[np.ndarray, " k"] = np.asarray(rates, np.float64)
         self._num_rows: Int[np.ndarray, " k"] = np.asarray(num_rows, np.int64)
         self._block_size = block_size
         self._seed = seed
+        self._lanes = lanes
         self._names = list(names)
         phases = [choice.hash64(seed, name, "phase") / 2**64 for name in names]
         self._phases: Float[np.ndarray, " k"] = np.asarray(phases, np.float64)
 
     def visits_before(self, block: int) -> Int[np.ndarray, " k"]:
         """How often each task is visited before a block."""
-        return np.ceil(block * self._block_size * self._rates - self._phases).astype(np.int64)
+        start = self._block_size * self._blocks_before(block)
+        return np.ceil(start * self._rates - self._phases).astype(np.int64)
+
+    def _blocks_before(self, block: int) -> int | float:
+        """How many whole blocks the blocks before a block amount to."""
+        if self._lanes is None:
+            return block
+        # Lane l of n has 1 + l / n times the first lane's part: l + l * (l - 1) / 2n for the lanes before it.
+        rounds, lane = divmod(block, self._lanes)
+        short = sum(_FIRST_BLOCKS[:rounds]) * (3 * self._lanes - 1) / 2
+        if rounds >= len(_FIRST_BLOCKS):
+            return short + (rounds - len(_FIRST_BLOCKS)) * self._lanes + lane
+        return short + _FIRST_BLOCKS[rounds] * (lane + lane * (lane - 1) / (2 * self._lanes))
 
     def block(self, block: int) -> list[Visit]:
         """The visits of a block, in order."""

@@ -7,7 +7,6 @@ be asked anew, a process of its own imports them, and TensorFlow with them. `seq
 import ast
 from collections.abc import Collection, Iterator, Mapping, Sequence
 import dataclasses
-import hashlib
 import importlib
 from importlib import machinery
 import json
@@ -19,7 +18,12 @@ from absl import logging
 from etils import epath
 
 from flantune import atomic
-from flantune.data import files, names as names_lib, store as store_lib, workers
+from flantune.data import (
+    fingerprint as fingerprint_lib,
+    names as names_lib,
+    store as store_lib,
+    workers,
+)
 from flantune.prompting import choice
 
 
@@ -167,12 +171,11 @@ def _task_entry(task: Any) -> TaskEntry:  # a seqio.Task
     )
 
 
-def source_fingerprint(modules: Sequence[str], shards: Sequence[str] = ()) -> str | None:
-    """A sha256 of the modules' source text and of the sizes and times of data files; None where one is not here.
+def source_fingerprint(modules: Sequence[str]) -> str | None:
+    """A sha256 of the modules' source text; None where one is not here.
 
     Modules of the same package that they import count too, wherever in a file the import stands. Nothing is imported.
     """
-    digest = hashlib.sha256()
     texts: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
@@ -185,14 +188,7 @@ def source_fingerprint(modules: Sequence[str], shards: Sequence[str] = ()) -> st
             waiting += [other for other in imported if other.split(".")[0] == own]
     if not set(modules) <= texts.keys():
         return None
-    for name in sorted(texts):
-        digest.update(f"{name}\x00{texts[name]}\x00".encode())
-    for shard in sorted(shards):
-        try:
-            digest.update(repr((shard, *files.size_and_time(epath.Path(shard)))).encode())
-        except FileNotFoundError:
-            return None
-    return digest.hexdigest()
+    return fingerprint_lib.value_fingerprint(texts)
 
 
 def _file_of(module: str) -> pathlib.Path | None:

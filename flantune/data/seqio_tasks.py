@@ -18,12 +18,14 @@ import dataclasses
 import functools
 import pathlib
 
+from etils import epath
 import numpy as np
 
 from flantune import prompting
 from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
+    files as files_lib,
     manifest as manifest_lib,
     mixture as mixture_lib,
     seqio_features,
@@ -45,7 +47,8 @@ class SeqioSource:
 
     Attributes:
         name: in SeqIO's registry.
-        files: those that each split reads, where SeqIO names them.
+        files: those that each split reads, where SeqIO names them. One that a pattern of the task matches later is not
+            noticed before a module changes.
         vocabulary: the run's, by name.
         vocabulary_fingerprint: of its content.
     """
@@ -83,9 +86,19 @@ class SeqioSource:
             yield {feature: example[feature] for feature in seqio_features.FEATURES}
 
     def fingerprint(self, split: str, data_dir: pathlib.Path) -> str | None:
-        """Changes when a module or a file changes; None where one of them is not here."""
+        """Changes when a module, or the size or time of a file, changes; None where one of them is not here."""
         del data_dir
-        return seqio_modules.source_fingerprint(self.modules, self.files[split])
+        modules = seqio_modules.source_fingerprint(self.modules)
+        return modules and files_lib.stat_fingerprint(modules, self._paths(split))
+
+    def content_sha256(self, split: str, data_dir: pathlib.Path) -> str | None:
+        """Of the modules' and files' content."""
+        del data_dir
+        modules = seqio_modules.source_fingerprint(self.modules)
+        return modules and files_lib.content_sha256(modules, self._paths(split))
+
+    def _paths(self, split: str) -> list[epath.Path]:
+        return [epath.Path(file) for file in self.files[split]]
 
     def describe(self) -> dict[str, object]:
         return {

@@ -34,6 +34,7 @@ from flantune.data.split_job import SplitJob
 _WRITER_OPTIONS = "group_size:1,zstd:3"
 _KEY = "key.json"
 _NUM_PROBLEMS_KEPT = 10
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class ShardWriter:
@@ -77,16 +78,8 @@ class ShardWriter:
 
     def _resume(self) -> None:
         """Takes over the finished shards of an earlier process; clears away everything else."""
-        key = json.dumps(
-            [
-                manifest_lib.FORMAT_VERSION,
-                self._job.to_fields_fingerprint,
-                self._job.source_fingerprint,
-                self._job.rows_per_shard,
-            ]
-        )
         path = self._partial / _KEY
-        known = path.exists() and path.read_text() == key
+        known = path.exists() and path.read_text() == self._key()
         if known and self._job.source_fingerprint is not None:
             while self._take_over(len(self._shards)):
                 pass
@@ -97,12 +90,22 @@ class ShardWriter:
                 self._job.split,
                 len(self._shards),
             )
-        kept = {shard.file for shard in self._shards}
+        kept = {_KEY, *(shard.file for shard in self._shards)} if self._shards else set()
         kept |= {_record_name(number) for number in range(len(self._shards))}
         for entry in self._partial.iterdir():
             if entry.name not in kept:
                 entry.unlink()
-        atomic.write_text(path, key)
+
+    def _key(self) -> str:
+        """What another process must agree with to go on from these shards."""
+        return json.dumps(
+            [
+                manifest_lib.FORMAT_VERSION,
+                self._job.to_fields_fingerprint,
+                self._job.source_fingerprint,
+                self._job.rows_per_shard,
+            ]
+        )
 
     def _take_over(self, number: int) -> bool:
         record_path = self._partial / _record_name(number)
@@ -121,7 +124,10 @@ class ShardWriter:
         return True
 
     def _write_shard(self, records: Iterator[formats.Record]) -> bool:
-        """Writes one shard under its final name, then its record; False where the source has ended."""
+        """Writes one shard under its final name, then its record; False where the source has ended.
+
+        The last shard gets no record: the manifest follows at once, and small splits are many.
+        """
         number = len(self._shards)
         temporary = self._partial / f"{_shard_name(number)}.{uuid.uuid4().hex}"
         writer, rows = None, 0
@@ -143,17 +149,25 @@ class ShardWriter:
                 writer.close()
         if not rows:
             return False
-        self._finish_shard(number, temporary, rows)
-        return rows == self._job.rows_per_shard
+        self._finish_shard(temporary, rows)
+        is_full = rows == self._job.rows_per_shard
+        if is_full:
+            self._write_record(number)
+        return is_full
 
-    def _finish_shard(self, number: int, temporary: pathlib.Path, rows: int) -> None:
+    def _finish_shard(self, temporary: pathlib.Path, rows: int) -> None:
         stat = temporary.stat()
         sha256 = files.file_sha256(epath.Path(temporary), stat.st_size, stat.st_mtime_ns)
-        shard = Shard(file=_shard_name(number), rows=rows, bytes=stat.st_size, sha256=sha256)
-        temporary.rename(self._partial / shard.file)
-        self._shards.append(shard)
+        name = _shard_name(len(self._shards))
+        temporary.rename(self._partial / name)
+        self._shards.append(Shard(file=name, rows=rows, bytes=stat.st_size, sha256=sha256))
+
+    def _write_record(self, number: int) -> None:
+        """Says where a shard ends in the source, under the key of all the shards here."""
+        if number == 0:
+            atomic.write_text(self._partial / _KEY, self._key())
         record = {
-            "shard": dataclasses.asdict(shard),
+            "shard": dataclasses.asdict(self._shards[number]),
             "consumed": self._consumed,
             "dropped": self._dropped,
             "malformed": self._malformed,
@@ -176,9 +190,8 @@ class ShardWriter:
             self._dropped += 1
             return None
         self._checker.check(fields, record.where)
-        text = json.dumps(dict(fields), ensure_ascii=False, separators=(",", ":"))
         try:
-            return text.encode()
+            return _ENCODER.encode(dict(fields)).encode()
         except UnicodeEncodeError as error:
             self._add_malformed(record.where, f"no UTF-8 text: {error.reason}")
             return None

@@ -89,8 +89,9 @@ class InstructionTask:
             raise ValueError(f"Task {self.name!r} has only held-out templates; training needs one.")
         for template in self.templates:
             self._check_template(template)
+        shown = {field for template in self.templates for field in template.fields}
         for name in (*self.may_drop, *self.may_cut):
-            if name not in {field for template in self.templates for field in template.fields}:
+            if name not in shown:
                 raise ValueError(
                     f"Task {self.name!r} may drop or cut {name!r}, which no template shows."
                 )

@@ -63,6 +63,7 @@ class Tokenizer:
         results = []
         for material in prompts_lib.gather(requests, seed=self._seed):
             prompt = prompts_lib.render_one(material, seed=self._seed)
+            assert prompt is not None  # ids need no template
             inputs, targets = map(seqio_tasks.ids_of, (prompt.inputs, prompt.targets))
             results.append(Tokenized(prompt, inputs, targets, seqio_tasks.was_cut(material.fields)))
         return results
@@ -70,12 +71,15 @@ class Tokenizer:
     def _tokenize_text(self, requests: Sequence[prompts_lib.Request]) -> list[Tokenized | None]:
         materials = prompts_lib.gather(requests, seed=self._seed)
         prompts = [prompts_lib.render_one(material, seed=self._seed) for material in materials]
-        inputs = self._vocabulary.encode_batch([prompt.inputs for prompt in prompts])
-        targets = self._vocabulary.encode_batch([prompt.targets for prompt in prompts])
+        inputs = self._vocabulary.encode_batch([one.inputs if one else "" for one in prompts])
+        targets = self._vocabulary.encode_batch([one.targets if one else "" for one in prompts])
         results: list[Tokenized | None] = []
         for material, prompt, input_ids, target_ids in zip(
             materials, prompts, inputs, targets, strict=True
         ):
+            if prompt is None:
+                results.append(None)
+                continue
             fitted: tuple[prompting.Prompt, list[int]] | None = (prompt, input_ids)
             cut = len(target_ids) >= self._targets_length
             if len(input_ids) >= self._limit(material, len(prompt.exemplars)):
@@ -100,9 +104,9 @@ class Tokenizer:
         *,
         shots: int | None = None,
         shortened: Mapping[str, rendering.FieldValue] | None = None,
-    ) -> tuple[prompting.Prompt, list[int]]:
+    ) -> tuple[prompting.Prompt | None, list[int]]:
         prompt = prompts_lib.render_one(material, seed=self._seed, shots=shots, shortened=shortened)
-        return prompt, self._vocabulary.encode(prompt.inputs)
+        return prompt, [] if prompt is None else self._vocabulary.encode(prompt.inputs)
 
     def _shorten(
         self, material: prompts_lib.Material, length: int
@@ -115,7 +119,7 @@ class Tokenizer:
         for name in task.may_drop:
             shortened[name] = ""
             prompt, ids = self._fit(material, shortened=shortened)
-            if len(ids) < self._inputs_length:
+            if prompt is not None and len(ids) < self._inputs_length:
                 return prompt, ids
             length = len(ids)
         for name in task.may_cut:
@@ -130,15 +134,12 @@ class Tokenizer:
     ) -> tuple[prompting.Prompt, list[int]] | None:
         """The prompt with as many of its first exemplars as fit."""
         best = None
-        low, high = (
-            0,
-            len(material.exemplars),
-        )  # `low` exemplars are next to be tried, `high` do not fit
+        low, high = 0, len(material.exemplars)  # fewer than `low` fit, `high` do not
         while low < high:
             shots = 0 if best is None else (low + high) // 2
-            fitted = self._fit(material, shots=shots)
-            if len(fitted[1]) < self._limit(material, shots):
-                best, low = fitted, shots + 1
+            prompt, ids = self._fit(material, shots=shots)
+            if prompt is not None and len(ids) < self._limit(material, shots):
+                best, low = (prompt, ids), shots + 1
             elif best is None:
                 return None
             else:
@@ -161,7 +162,7 @@ class Tokenizer:
         for _ in range(_MAX_ATTEMPTS):
             shortened[name] = _shorter(value, keep)
             prompt, ids = self._fit(material, shortened=shortened)
-            if len(ids) < self._inputs_length:
+            if prompt is not None and len(ids) < self._inputs_length:
                 return prompt, ids
             keep = int(keep * 0.9)
         shortened[name] = _shorter(value, 0)

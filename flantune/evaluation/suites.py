@@ -56,6 +56,11 @@ def _task(
     rows = range(min(count, len(member.reader)))
     requests = [prompts.Request(member, row, 0) for row in rows]
     task = member.task
+    if task.is_tokenized:
+        raise ValueError(
+            f"Suite {suite.name!r}: {member.name!r} is prepared as ids by SeqIO and has no text to evaluate. Evaluate it "
+            "with SeqIO, or write it as an InstructionTask."
+        )
     examples = []
     for request, result in zip(requests, tokenizer.tokenize(requests), strict=True):
         if result is None:

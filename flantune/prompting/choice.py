@@ -5,11 +5,11 @@ after any restart. Read `template.py` next.
 """
 
 from collections.abc import Sequence
-import dataclasses
 import hashlib
 from typing import TypeVar
 
 T = TypeVar("T")
+_MASK = 2**64 - 1
 
 
 def hash64(*parts: object) -> int:
@@ -21,27 +21,40 @@ def hash64(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
 class Chooser:
     """Makes the choices of one example in one epoch; each purpose is independent of the others."""
 
-    seed: int
-    epoch: int
-    example: str
+    __slots__ = ("_hash", "epoch", "example", "seed")
+
+    def __init__(self, seed: int, epoch: int, example: str) -> None:
+        self.seed = seed
+        self.epoch = epoch
+        self.example = example
+        # The start of every hash of this example, hashed once: a prompt takes a dozen choices.
+        self._hash = hashlib.blake2b(f"{seed}\x1f{epoch}\x1f{example}\x1f".encode(), digest_size=8)
 
     def index(self, purpose: str, count: int) -> int:
         """A number from 0 to `count - 1`; the bias of the modulus is below count / 2**64."""
-        return hash64(self.seed, self.epoch, self.example, purpose) % count
+        return self._hash64(purpose) % count
 
     def order(self, purpose: str, count: int) -> tuple[int, ...]:
-        """A permutation of `range(count)`."""
-        return tuple(
-            sorted(
-                range(count),
-                key=lambda item: hash64(self.seed, self.epoch, self.example, purpose, item),
-            )
-        )
+        """A permutation of `range(count)`: Fisher and Yates's shuffle, with SplitMix64's numbers."""
+        state = self._hash64(purpose)
+        items = list(range(count))
+        for last in range(count - 1, 0, -1):
+            state = (state + 0x9E3779B97F4A7C15) & _MASK
+            mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+            mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
+            place = (mixed ^ (mixed >> 31)) % (last + 1)
+            items[last], items[place] = items[place], items[last]
+        return tuple(items)
 
     def pick(self, purpose: str, items: Sequence[T]) -> T:
         """One of `items`."""
         return items[self.index(purpose, len(items))]
+
+    def _hash64(self, purpose: str) -> int:
+        """Equal to `hash64(seed, epoch, example, purpose)`."""
+        hashed = self._hash.copy()
+        hashed.update(purpose.encode())
+        return int.from_bytes(hashed.digest(), "little")

@@ -7,7 +7,6 @@ each exemplar with the query's template.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 import itertools
-import re
 from typing import TypeVar
 
 from flantune.prompting import choice, settings as settings_lib
@@ -15,7 +14,6 @@ from flantune.prompting import choice, settings as settings_lib
 T = TypeVar("T")
 _SPARE = 2  # candidates beyond the shots: duplicates are rare
 _BALANCE = 8  # candidates for each shot among which answers are balanced
-_WHITE = re.compile(r"\s+")
 
 
 def num_shots(setting: settings_lib.PromptSetting, chooser: choice.Chooser) -> int:
@@ -50,7 +48,7 @@ def candidate_rows(
 
 def normalised(text: str) -> str:
     """The text by which duplicates are found: case and white space do not count."""
-    return _WHITE.sub(" ", text).strip().casefold()
+    return " ".join(text.split()).casefold()
 
 
 def select(
@@ -74,8 +72,10 @@ def select(
         if text not in seen:
             seen.add(text)
             different.append(candidate)
+            if label_of is None and len(different) == shots:
+                break
     if label_of is None:
-        return different[:shots]
+        return different[:shots]  # none of them, where no shots are wanted
     chosen: list[T] = []
     labels = [label_of(candidate) for candidate in different]
     counts = dict.fromkeys(labels, 0)

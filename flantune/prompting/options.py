@@ -6,6 +6,7 @@ next.
 
 from collections.abc import Sequence
 import dataclasses
+import re
 
 from flantune.prompting import choice, filters
 
@@ -53,6 +54,7 @@ _ITEMS = (
 _ROMAN = (
     (100, "c"), (90, "xc"), (50, "l"), (40, "xl"), (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"),
 )  # fmt: skip
+_MARK = re.compile(r"\{(upper|lower|number|roman)\}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,18 +93,16 @@ def show_options(choices: Sequence[str], style: Style, order: Sequence[int]) -> 
     """
     lines = [style.header] if style.header else []
     candidates = list(choices)
+    mark = _MARK.search(style.item)
     for position, index in enumerate(order):
-        letter = filters.letter(position)
-        words = {
-            "text": choices[index],
-            "upper": letter,
-            "lower": letter.lower(),
-            "number": str(position + 1),
-            "roman": _roman(position + 1),
-        }
-        lines.append(style.item.format(**words))
-        if style.name is not None:
-            candidates[index] = style.name.format(**words)
+        item, name = style.item, style.name
+        if mark is not None:
+            count = _COUNTS[mark[1]](position)
+            item = item.replace(mark[0], count)
+            name = None if name is None else name.replace(mark[0], count)
+        lines.append(item.replace("{text}", choices[index]))  # last: a choice may hold braces
+        if name is not None:
+            candidates[index] = name
     return AnswerOptions(text="\n".join(lines), candidates=tuple(candidates))
 
 
@@ -113,3 +113,11 @@ def _roman(number: int) -> str:
         text += letters * (number // value)
         number %= value
     return text
+
+
+_COUNTS = {
+    "upper": filters.letter,
+    "lower": lambda position: filters.letter(position).lower(),
+    "number": lambda position: str(position + 1),
+    "roman": lambda position: _roman(position + 1),
+}

@@ -79,19 +79,17 @@ def usable_templates(
 
 
 def pick_template(
-    templates: Sequence[template_lib.Template], usable: Sequence[int], chooser: choice.Chooser
-) -> tuple[int, template_lib.Template]:
-    """The template of an example, with its position."""
-    position = chooser.pick("template", usable)
+    templates: Sequence[template_lib.Template],
+    usable: Sequence[int],
+    fields: Fields,
+    chooser: choice.Chooser,
+) -> tuple[int, template_lib.Template] | None:
+    """The template of an example, with its position; None where none applies to it."""
+    applying = [position for position in usable if templates[position].applies(fields)]
+    if not applying:
+        return None
+    position = chooser.pick("template", applying)
     return position, templates[position]
-
-
-def shown_text(template: template_lib.Template, fields: Fields) -> str:
-    """The example's own fields as a template shows them, joined by spaces."""
-    names = [name for name in template_lib.fields_of(template.inputs) if name in fields]
-    if template.shows_dialog:
-        names.append(dialog_lib.TURNS)
-    return " ".join(filters.text_of(fields[name]) for name in names)
 
 
 def render(
@@ -104,8 +102,8 @@ def render(
     setting: settings_lib.PromptSetting,
     chooser: choice.Chooser,
     exemplars: Sequence[Exemplar] = (),
-) -> Prompt:
-    """The prompt and target of one example.
+) -> Prompt | None:
+    """The prompt and target of one example; None where no template applies to it, or to what is left of it.
 
     Args:
         usable: positions in `templates` to choose from.
@@ -116,24 +114,25 @@ def render(
     Raises:
         KeyError: the template names a field that the example lacks, or the answer is missing.
     """
-    position, template = pick_template(templates, usable, chooser)
+    picked = pick_template(templates, usable, fields, chooser)
+    if picked is None:
+        return None
+    position, template = picked
     wording = _Wording(template, constants, answer_choices, setting, chooser)
     query = wording.render(fields, chooser)
-    shown = [
-        wording.render(
-            exemplar.fields,
-            choice.Chooser(
-                chooser.seed, chooser.epoch, f"{chooser.example}/exemplar/{exemplar.row}"
-            ),
-        )
+    if query is None:
+        return None
+    pairs = [
+        (exemplar.row, wording.render(exemplar.fields, _chooser(chooser, exemplar)))
         for exemplar in exemplars
     ]
+    shown = [(row, rendered) for row, rendered in pairs if rendered is not None]
     inputs = asked = query.inputs
     separators = _separators(template, setting, chooser)
     if separators is not None:
         asked = few_shot.join([], asked, separators)
         inputs = few_shot.join(
-            [(one.inputs, one.targets) for one in shown], query.inputs, separators
+            [(one.inputs, one.targets) for _, one in shown], query.inputs, separators
         )
     return Prompt(
         inputs=inputs,
@@ -141,12 +140,16 @@ def render(
         references=query.references,
         candidates=query.candidates,
         template=position,
-        input_text=shown_text(template, fields),
+        input_text=template.shown_text(fields),
         query=asked,
-        exemplars=tuple(exemplar.row for exemplar in exemplars),
+        exemplars=tuple(row for row, _ in shown),
         options_style=wording.options_style,
         dialog_style=wording.dialog_style,
     )
+
+
+def _chooser(query: choice.Chooser, exemplar: Exemplar) -> choice.Chooser:
+    return choice.Chooser(query.seed, query.epoch, f"{query.example}/exemplar/{exemplar.row}")
 
 
 def _separators(
@@ -160,14 +163,6 @@ def _separators(
         if not setting.separators:
             return settings_lib.Separators()
     return chooser.pick("separators", setting.separators) if setting.separators else None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Rendered:
-    inputs: str
-    targets: str
-    references: tuple[str, ...]
-    candidates: tuple[str, ...]
 
 
 class _Wording:
@@ -196,7 +191,9 @@ class _Wording:
         if template.shows_dialog:
             self.dialog_style = dialog_lib.pick_style(chooser)
 
-    def render(self, fields: Fields, chooser: choice.Chooser) -> _Rendered:
+    def render(self, fields: Fields, chooser: choice.Chooser) -> template_lib.Rendered | None:
+        if isinstance(self._template, template_lib.SelfRendering):
+            return self._template.render_with(fields, chooser)
         shown = self._options(fields, chooser)
         answers = _answers(fields, shown.candidates)
         answer = chooser.pick("reference", answers) if len(answers) > 1 else answers[0]
@@ -207,7 +204,7 @@ class _Wording:
             values.add_dialog(self.dialog_style)
         targets = template_lib.fill(self._template.targets, values)
         is_inversion = self._template.kind == "inversion"
-        return _Rendered(
+        return template_lib.Rendered(
             inputs=template_lib.fill(self._inputs, values),
             targets=targets,
             references=(targets.strip(),) if is_inversion else answers,

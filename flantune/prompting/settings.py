@@ -165,7 +165,9 @@ def _change(word: str, name: str, own: Mapping[str, PromptSetting]) -> dict[str,
     if shots:
         return {"shots": int(shots[1])}
     if word in own:
-        raise ValueError(f"The setting {name!r} must begin with {word!r}, a module's own setting, and may have only one.")
+        raise ValueError(
+            f"The setting {name!r} must begin with {word!r}, a module's own setting, and may have only one."
+        )
     known = [*own, *WORDS]
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
     raise KeyError(

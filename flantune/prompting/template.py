@@ -10,8 +10,9 @@ import difflib
 import functools
 import re
 import string
+from typing import Protocol, runtime_checkable
 
-from flantune.prompting import dialog as dialog_lib, filters, settings as settings_lib
+from flantune.prompting import choice, dialog as dialog_lib, filters, settings as settings_lib
 
 ANSWER = "answer"
 OPTIONS = "options"
@@ -71,6 +72,8 @@ def _check_filters(text: str, field: str, names: list[str]) -> None:
             )
 
 
+@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=65_536)
 def fields_of(text: str) -> tuple[str, ...]:
     """The names of the fields in `text`, in order of first use."""
     return tuple(dict.fromkeys(field for _, field, _ in parse(text) if field is not None))
@@ -90,6 +93,27 @@ def _check_typos(text: str) -> None:
         if match:
             around = text[max(0, match.start() - 15) : match.end() + 15]
             raise ValueError(f"Template {text!r} {problem}: {around!r}.")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a wording makes of an example; see `rendering.Prompt`."""
+
+    inputs: str
+    targets: str
+    references: tuple[str, ...]
+    candidates: tuple[str, ...]
+
+
+@runtime_checkable
+class SelfRendering(Protocol):
+    """A template of another language, which makes the whole prompt itself."""
+
+    def render_with(
+        self, fields: Mapping[str, filters.Value], chooser: choice.Chooser
+    ) -> Rendered | None:
+        """The prompt of an example; None where the template has none for it."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -163,22 +187,34 @@ class Template:
                 f"of its inputs, {self.inputs!r}."
             )
 
-    @property
+    @functools.cached_property
     def shows_options(self) -> bool:
         """Whether the prompt lists the answer options."""
         return OPTIONS in fields_of(self.inputs)
 
-    @property
+    @functools.cached_property
     def shows_dialog(self) -> bool:
         """Whether it shows the turns of a conversation."""
         return bool({DIALOG, NEXT_SPEAKER} & {*fields_of(self.inputs), *fields_of(self.targets)})
 
-    @property
+    @functools.cached_property
     def fields(self) -> tuple[str, ...]:
         """Fields that an example or the task's constants must supply."""
         names = fields_of(self.inputs) + fields_of(self.targets)
         turns = (dialog_lib.TURNS,) if self.shows_dialog else ()
         return tuple(name for name in dict.fromkeys((*names, *turns)) if name not in _MADE)
+
+    def applies(self, fields: Mapping[str, filters.Value]) -> bool:
+        """Whether the wording has a prompt for an example."""
+        del fields
+        return True
+
+    def shown_text(self, fields: Mapping[str, filters.Value]) -> str:
+        """The example's own fields as the prompt shows them, joined by spaces."""
+        names = [name for name in fields_of(self.inputs) if name in fields]
+        if self.shows_dialog:
+            names.append(dialog_lib.TURNS)
+        return " ".join(filters.text_of(fields[name]) for name in names)
 
     @property
     def _trigger(self) -> str:

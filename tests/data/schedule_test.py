@@ -88,3 +88,58 @@ def test_one_row_repeats_every_epoch():
 def test_blocks_hold_block_size_examples_within_the_number_of_tasks(block_size):
     order = make([3, 1, 1], [10] * 3, block_size=block_size)
     assert all(abs(len(order.block(block)) - block_size) <= 3 for block in range(20))
+
+
+def in_lanes(lanes, block_size=1024):
+    rates, rows = [0.5, 0.3, 0.2], [5000, 300, 40]
+    return schedule.Schedule(
+        names=["a", "b", "c"],
+        rates=rates,
+        num_rows=rows,
+        block_size=block_size,
+        seed=0,
+        lanes=lanes,
+    )
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 64])
+def test_first_blocks_of_lanes_are_short_and_later_ones_whole(lanes):
+    order = in_lanes(lanes)
+    sizes = np.array([len(order.block(block)) for block in range(5 * lanes)]).reshape(5, lanes)
+    parts = 1 + np.arange(lanes) / lanes
+    expected = np.stack([128 * parts, 256 * parts, 512 * parts, 1024 + 0 * parts, 1024 + 0 * parts])
+    assert np.abs(sizes - expected).max() <= 3  # one example a task
+
+
+def test_lanes_come_to_new_blocks_one_after_another():
+    order = in_lanes(64)
+    ends = np.cumsum(
+        [[len(order.block(64 * number + lane)) for lane in range(64)] for number in range(12)], 0
+    )
+    # Every lane uses its examples at the same speed: how many lanes start a block while each uses 64 of them?
+    started = np.histogram(ends, bins=np.arange(2048, 10 * 1024, 64))[0]
+    assert started.max() <= 8
+    assert (started == 0).mean() < 0.2
+
+
+def test_shares_are_exact_in_short_blocks_too():
+    order = in_lanes(4)
+    counts = np.zeros(3)
+    for block in range(40):
+        for visit in order.block(block):
+            counts[visit.task] += 1
+        assert np.array_equal(counts, order.visits_before(block + 1))
+        assert np.all(np.abs(counts - counts.sum() * np.array([0.5, 0.3, 0.2])) <= 3)
+
+
+@given(st.integers(1, 9), st.integers(1, 70), st.integers(0, 100))
+def test_with_lanes_too_every_epoch_has_every_row_once(lanes, block_size, first):
+    order = in_lanes(lanes, block_size)
+    seen = [
+        (visit.task, visit.epoch, visit.row)
+        for block in range(first, first + 12)
+        for visit in order.block(block)
+    ]
+    assert len(set(seen)) == len(seen)
+    counts = order.visits_before(first + 12) - order.visits_before(first)
+    assert [sum(task == number for task, _, _ in seen) for number in range(3)] == counts.tolist()

@@ -154,6 +154,8 @@ def test_a_missing_split_names_the_splits(tmp_path):
         (lambda: sources.Lines(), "at least one split"),
         (lambda: sources.Lines(train="a.txt[:10%]"), "whole numbers"),
         (lambda: sources.NaturalInstructions("a.json", train="b.json"), r"like '\[100:\]'"),
+        (lambda: sources.Jsonl(train="a.jsonl", encoding="utf-16"), "convert the file to UTF-8"),
+        (lambda: sources.Chat(train="a.jsonl", encoding="utf-88"), "which Python does not know"),
     ],
 )
 def test_wrong_sources_are_told_when_they_are_made(make, message):

@@ -1,0 +1,120 @@
+"""`lint`: looks for what goes wrong with tasks in silence: in their rows, their wordings, and their wordings' tokens.
+
+    lint_rows.py     degenerate tasks, from all prepared rows of a split
+    lint_wording.py  templates as text
+    lint_tokens.py   templates through a vocabulary
+
+`lint_findings.py` lists the codes, and how a module allows one. `flantune lint` shows the findings.
+"""
+
+from collections.abc import Iterator, Sequence
+import dataclasses
+import importlib
+
+from flantune import prompting
+from flantune.data import (
+    catalog as catalog_lib,
+    lint_findings,
+    lint_rows,
+    lint_tokens,
+    lint_wording,
+    members as members_lib,
+    prompts as prompts_lib,
+    store as store_lib,
+    task as task_lib,
+    vocabulary as vocabulary_lib,
+)
+from flantune.data.lint_findings import Finding
+from flantune.prompting import choice
+
+_ROWS = 64  # rendered rows of a task
+_MIN_ROWS = 16  # of a kind and group of templates
+# Each shows the templates of other kinds; together, all.
+_KINDS = (
+    prompting.PromptSetting(),
+    prompting.PromptSetting(chain_of_thought=True),
+    prompting.PromptSetting(inversion=True),
+)
+
+
+def lint(
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+    vocabulary: vocabulary_lib.Vocabulary,
+    *,
+    tasks: Sequence[str],
+    split: str,
+) -> list[Finding]:
+    """The findings of some tasks of a catalog; those that a module allows are marked.
+
+    Of a task whose split is not prepared only the templates are checked.
+
+    Raises:
+        KeyError: a module allows a code, or names a task, that does not exist.
+    """
+    tokens = lint_tokens.TokenCheck(vocabulary)
+    separators = _separators(catalog)
+    findings: list[Finding] = []
+    for name in tasks:
+        task = catalog.tasks[name]
+        manifest = store.manifest(task, split)
+        sample: list[prompting.Prompt] = []
+        if manifest is None:
+            message = f"The split {split!r} is not prepared."
+            findings.append(Finding(code="no_rows", task=name, message=message))
+            findings += lint_wording.check(task, (), ())
+        else:
+            reader = store.reader(manifest)
+            rows = _sample_rows(task, reader)
+            sample = list(_prompts(task, split, reader, rows))
+            findings += lint_rows.check(task, reader)
+            findings += lint_wording.check(task, tuple(manifest.schema), reader.fetch(rows))
+        findings += tokens.check(task, lint_tokens.Sample(prompts=sample, separators=separators))
+    return lint_findings.allow(findings, _allowed(catalog))
+
+
+def _allowed(catalog: catalog_lib.Catalog) -> list[lint_findings.Allowed]:
+    allowed = []
+    for module in catalog.modules:
+        own = getattr(importlib.import_module(module), lint_findings.ALLOW, {})
+        lint_findings.check_allowed(own, module, catalog.tasks)
+        allowed.append(own)
+    return allowed
+
+
+def _separators(catalog: catalog_lib.Catalog) -> list[prompting.Separators]:
+    """What may stand between exemplars: the default, and what the modules' few-shot settings have."""
+    own = [
+        separators
+        for setting in catalog.settings.values()
+        if setting.is_few_shot
+        for separators in setting.separators
+    ]
+    return list(dict.fromkeys([prompting.Separators(), *own]))
+
+
+def _sample_rows(task: task_lib.InstructionTask, reader: store_lib.Reader) -> list[int]:
+    if len(reader) <= _ROWS:
+        return list(range(len(reader)))
+    drawn = (choice.hash64("lint", task.name, number) % len(reader) for number in range(_ROWS))
+    return list(dict.fromkeys(drawn))
+
+
+def _prompts(
+    task: task_lib.InstructionTask, split: str, reader: store_lib.Reader, rows: Sequence[int]
+) -> Iterator[prompting.Prompt]:
+    """Rows rendered without exemplars, some for each kind and group of templates that the task has."""
+    groups = dict.fromkeys(template.group for template in task.templates)
+    settings = [
+        setting
+        for kind in _KINDS
+        for group in groups
+        if members_lib.supports(task, setting := dataclasses.replace(kind, group=group))
+    ]
+    share = max(_MIN_ROWS, len(rows) // len(settings))
+    for setting in settings:
+        member = members_lib.make_member(
+            task.name, task, setting, {split: reader}, split=split, templates="all"
+        )
+        requests = [prompts_lib.Request(member, row, 0) for row in rows[:share]]
+        yield from prompts_lib.render(requests, seed=0)

@@ -1,0 +1,1 @@
+"""What other systems write, read here: promptsource's templates (`promptsource.py`)."""

@@ -1,0 +1,89 @@
+"""`find`: checks a run's training mixture against its held-out plan, or against all that it evaluates.
+
+What a plan is, and how it is checked: `data/held_out_plan.py` and `data/held_out.py`.
+"""
+
+from collections.abc import Sequence
+
+from flantune.configs import DataConfig, EvalConfig, EvalSuite
+from flantune.data import (
+    catalog as catalog_lib,
+    held_out,
+    loading,
+    members as members_lib,
+    names as names_lib,
+    prepare as prepare_lib,
+    store as store_lib,
+)
+from flantune.data.held_out_plan import HeldOutPlan
+
+NO_PLAN = HeldOutPlan(name="every suite of the run")
+
+
+def find(
+    *,
+    data: DataConfig,
+    evaluation: EvalConfig | None = None,
+    plan: str | None = None,
+    num_processes: int | None = None,
+) -> held_out.Report:
+    """Every training task that the plan does not allow. Prepares what is missing.
+
+    Args:
+        plan: name of a plan of the run's modules; None: no evaluation row of any suite may be in training, and no
+            evaluation task that is not itself trained on may come from the same sources.
+        num_processes: worker processes; None takes one for each core.
+
+    Raises:
+        KeyError: no such plan.
+        ValueError: there is nothing to check: neither a plan nor a suite.
+    """
+    store = loading.open_store(data)
+    folder = loading.data_dir(data)
+    catalog = catalog_lib.load(data.modules, store, folder)
+    suites = () if evaluation is None else evaluation.suites
+    if plan is None and not suites:
+        raise ValueError(
+            "There is nothing to look for: name a plan with --plan, or bind EvalConfig.suites."
+        )
+    chosen = NO_PLAN if plan is None else named(catalog, plan)
+    wanted = [(data.mixture, data.split), *held_out.wanted(chosen)]
+    wanted += [(suite.mixture or data.mixture, suite.split) for suite in suites]
+    tasks = [(catalog.tasks[name], own) for name, own in loading.splits_needed(catalog, wanted)]
+    prepare_lib.prepare(tasks, store, folder).raise_if_failed()
+    return held_out.check(
+        catalog,
+        store,
+        loading.bind_mixture(catalog, store, data.mixture, split=data.split),
+        chosen,
+        evaluation=evaluated(catalog, store, data.mixture, suites),
+        num_processes=num_processes,
+    )
+
+
+def named(catalog: catalog_lib.Catalog, name: str) -> HeldOutPlan:
+    """The plan of a name.
+
+    Raises:
+        KeyError: no such plan.
+    """
+    plan = catalog.plans.get(name)
+    if not isinstance(plan, HeldOutPlan):
+        raise KeyError(names_lib.unknown("You asked for the held-out plan", name, catalog.plans))
+    return plan
+
+
+def evaluated(
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+    mixture: str,
+    suites: Sequence[EvalSuite],
+) -> list[members_lib.Member]:
+    """The tasks of some suites, with all their templates; a suite without a mixture has the run's."""
+    return [
+        member
+        for suite in suites
+        for member in loading.bind_mixture(
+            catalog, store, suite.mixture or mixture, split=suite.split, templates="all"
+        ).members
+    ]
