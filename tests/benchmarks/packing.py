@@ -39,6 +39,7 @@ INPUTS, TARGETS = 1024, 256
 LENGTHS = {"inputs": INPUTS, "targets": TARGETS}
 ROW = {"inputs_length": INPUTS, "targets_length": TARGETS}
 BLOCK, OPEN_ROWS = 1024, 64
+SHORT_BLOCKS = 4  # of a lane's start (`schedule.py`)
 REAL_DATA = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
@@ -72,7 +73,8 @@ def real_mixtures(patterns, blocks):
             vocabulary="sentencepiece:32000",
             data_dir=str(REAL_DATA),
             prepared_dir=root,
-            batch_size=64,
+            batch_size=1,
+            lanes=1,
             block_size=BLOCK,
             **ROW,
         )
@@ -94,7 +96,10 @@ def real_mixtures(patterns, blocks):
             model = loading.trained_vocabulary(store, config, bound, 32_000)
             vocabulary = vocabulary_lib.SentencePieceVocabulary(model, "vocabulary.model")
             packer = loading.train_dataset(bound, config, vocabulary, seed=0).packer
-            yield name, [packer.examples(block) for block in range(blocks)]
+            yield (
+                name,
+                [packer.examples(block) for block in range(SHORT_BLOCKS, SHORT_BLOCKS + blocks)],
+            )
 
 
 def ours(blocks):

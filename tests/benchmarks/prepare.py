@@ -8,6 +8,7 @@ rows). Each round prepares into an empty store and then once more, when nothing 
 
 import argparse
 import json
+import os
 import pathlib
 import shutil
 import statistics
@@ -59,13 +60,15 @@ def generate(folder):
 
 
 def prepare(data_dir, root, num_processes):
-    """The report of one run of the command, and its seconds from start to end."""
+    """The report of one run of the command, its seconds from start to end, and those of all its processes' cores."""
     command = [sys.executable, "-m", "flantune", "prepare", str(root / "run.gin"), "--json"]
     command += [f"--data_dir={data_dir}", f"--num_processes={num_processes}"]
     command += [f"--gin.DataConfig.prepared_dir='{root / 'store'}'"]
-    start = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
-    return json.loads(done.stdout), time.perf_counter() - start
+    start, before = time.perf_counter(), os.times()
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    seconds, after = time.perf_counter() - start, os.times()
+    busy = sum(after[2:4]) - sum(before[2:4])  # of children, user and system
+    return json.loads(done.stdout), seconds, busy
 
 
 def main():
@@ -82,18 +85,19 @@ def main():
         first, second = [], []
         for _ in range(arguments.rounds):
             shutil.rmtree(root / "store", ignore_errors=True)
-            report, seconds = prepare(data_dir, root, arguments.num_processes)
-            first.append(seconds)
+            report, *times = prepare(data_dir, root, arguments.num_processes)
+            first.append(times)
             assert not report["failed"]
             assert report["prepared"]
-            again, seconds = prepare(data_dir, root, arguments.num_processes)
-            second.append(seconds)
+            again, *times = prepare(data_dir, root, arguments.num_processes)
+            second.append(times)
             assert again["fresh"] == report["prepared"]
-    seconds, rows = statistics.median(first), report["rows"]
+    rows = report["rows"]
     print(f"{report['prepared']} splits, {rows:,} rows, {arguments.num_processes} processes")
-    print(f"from nothing      {seconds:8.2f} s   {rows / seconds:10,.0f} rows/s")
-    print(f"nothing to do     {statistics.median(second):8.2f} s")
-    print(f"all rounds        {', '.join(f'{one:.2f}' for one in first)} s")
+    for name, times in (("from nothing", first), ("nothing to do", second)):
+        seconds, busy = (statistics.median(column) for column in zip(*times, strict=True))
+        print(f"{name:14} {seconds:6.2f} s  {rows / seconds:9,.0f} rows/s  ({busy:.2f} s of cores)")
+    print(f"all rounds     {', '.join(f'{seconds:.2f}' for seconds, _ in first)} s")
 
 
 if __name__ == "__main__":
