@@ -117,4 +117,4 @@ def _prompts(
             task.name, task, setting, {split: reader}, split=split, templates="all"
         )
         requests = [prompts_lib.Request(member, row, 0) for row in rows[:share]]
-        yield from prompts_lib.render(requests, seed=0)
+        yield from (one for one in prompts_lib.render(requests, seed=0) if one)

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import fnmatch
 
-from flantune.data import names as names_lib
+from flantune import prompting
+from flantune.data import names as names_lib, task as task_lib
+from flantune.prompting import template as template_lib
 
 SEVERITIES = ("error", "warning", "note")
 ALLOW = "LINT_ALLOW"  # what a module exports
@@ -148,6 +150,15 @@ CODES = {
         "Drop these rows in to_fields, or other solved examples.",
     ),
 }
+
+
+def wordings(task: task_lib.InstructionTask) -> list[tuple[int, prompting.Template]]:
+    """The templates of a task with their positions, without those of another language, whose text is a program."""
+    return [
+        (number, template)
+        for number, template in enumerate(task.templates)
+        if not isinstance(template, template_lib.SelfRendering)
+    ]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,6 @@ from flantune.data import store as store_lib, task as task_lib
 from flantune.data.lint_findings import Finding
 from flantune.prompting import (
     choice,
-    dialog as dialog_lib,
     filters,
     rendering,
     template as template_lib,
@@ -125,9 +124,7 @@ def input_fields(task: task_lib.InstructionTask) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for template in task.templates:
         if template.kind != "inversion":
-            names.update(dict.fromkeys(template_lib.fields_of(template.inputs)))
-            if template.shows_dialog:
-                names[dialog_lib.TURNS] = None
+            names.update(dict.fromkeys(template.input_fields))
     if isinstance(task.answer_choices, str):
         names[task.answer_choices] = None
     made = (template_lib.OPTIONS, template_lib.DIALOG, template_lib.NEXT_SPEAKER)

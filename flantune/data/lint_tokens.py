@@ -13,7 +13,7 @@ import itertools
 import re
 
 from flantune import prompting
-from flantune.data import task as task_lib, vocabulary as vocabulary_lib
+from flantune.data import lint_findings, task as task_lib, vocabulary as vocabulary_lib
 from flantune.data.lint_findings import Finding
 from flantune.prompting import filters, template as template_lib
 
@@ -63,7 +63,7 @@ class TokenCheck:
         self, task: task_lib.InstructionTask, prompts: Sequence[prompting.Prompt]
     ) -> Iterator[Problem]:
         in_wording: set[str] = set()
-        for number, template in enumerate(task.templates):
+        for number, template in lint_findings.wordings(task):
             texts = [fixed_text(text, task) for text in (template.inputs, template.targets)]
             characters = self.unknown("".join([*texts, *(template.label_words or ())]))
             in_wording.update(characters)
@@ -94,7 +94,7 @@ class TokenCheck:
             )
 
     def _lost_whitespace(self, task: task_lib.InstructionTask) -> Iterator[Problem]:
-        for number, template in enumerate(task.templates):
+        for number, template in lint_findings.wordings(task):
             text = fixed_text(template.inputs, task).strip()
             kept = self.survived(text)
             breaks = text.count("\n") - kept.count("\n")
@@ -108,7 +108,7 @@ class TokenCheck:
                 yield "lost_whitespace", f"The inputs lose {' and '.join(lost)}.", number
 
     def _boundaries(self, task: task_lib.InstructionTask, sample: Sample) -> Iterator[Problem]:
-        for number, template in enumerate(task.templates):
+        for number, template in lint_findings.wordings(task):
             own = [prompt for prompt in sample.prompts if prompt.template == number]
             found: dict[tuple[str, str], None] = {}  # several separators may have one problem
             for separators in [template.separators] if template.separators else sample.separators:

@@ -9,7 +9,7 @@ import itertools
 import re
 
 from flantune import prompting
-from flantune.data import task as task_lib
+from flantune.data import lint_findings, task as task_lib
 from flantune.data.lint_findings import Finding
 from flantune.prompting import dialog as dialog_lib, filters, rendering, template as template_lib
 
@@ -73,7 +73,7 @@ def _key(template: prompting.Template) -> tuple[object, ...]:
 
 
 def _typos(task: task_lib.InstructionTask) -> Iterator[tuple[str, str, int]]:
-    for number, template in enumerate(task.templates):
+    for number, template in lint_findings.wordings(task):
         for part in ("inputs", "targets"):
             text = getattr(template, part)
             skeleton = _skeleton(text)
@@ -125,7 +125,7 @@ def _doubled(
     task: task_lib.InstructionTask, rows: Sequence[rendering.Fields]
 ) -> Iterator[tuple[str, str, int]]:
     """Marks that a template adds to fields which end in one already."""
-    for number, template in enumerate(task.templates):
+    for number, template in lint_findings.wordings(task):
         pieces = template_lib.parse(template.inputs)
         for (_, field, names), (after, *_) in itertools.pairwise(pieces):
             if field is None or after[:1] not in tuple(_ADDED):

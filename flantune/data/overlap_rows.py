@@ -30,8 +30,7 @@ def shown_fields(members: Sequence[members_lib.Member]) -> tuple[str, ...]:
     task = members[0].task
     names: list[str] = []
     for template in (task.templates[place] for member in members for place in member.usable):
-        names += template_lib.fields_of(template.inputs)
-        names += [dialog_lib.TURNS] if template.shows_dialog else []
+        names += template.input_fields
     others = (*_MADE, task.answer_choices, *task.constants)
     return tuple(name for name in dict.fromkeys(names) if name not in others)
 

@@ -211,10 +211,15 @@ class Template:
 
     def shown_text(self, fields: Mapping[str, filters.Value]) -> str:
         """The example's own fields as the prompt shows them, joined by spaces."""
-        names = [name for name in fields_of(self.inputs) if name in fields]
-        if self.shows_dialog:
-            names.append(dialog_lib.TURNS)
+        names = [name for name in self.input_fields if name in fields]
         return " ".join(filters.text_of(fields[name]) for name in names)
+
+    @functools.cached_property
+    def input_fields(self) -> tuple[str, ...]:
+        """Fields that the prompt shows; among them the answer, where an inversion gives it."""
+        turns = (dialog_lib.TURNS,) if self.shows_dialog else ()
+        made = (OPTIONS, DIALOG, NEXT_SPEAKER)
+        return tuple(name for name in (*fields_of(self.inputs), *turns) if name not in made)
 
     @property
     def _trigger(self) -> str:
