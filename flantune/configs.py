@@ -123,6 +123,8 @@ class DataConfig:
             them.
         data_dir: root of source files; None: the environment's FLANTUNE_DATA_DIR, then the current directory.
         prepared_dir: the prepared store; None: FLANTUNE_PREPARED_DIR, then ~/.cache/flantune/prepared.
+        held_out: name of a held-out plan of the modules: `train` refuses a mixture that violates it. What was found is
+            kept in the prepared store, so that only the first start takes the time to look.
         max_malformed_fraction: a split with a larger part of malformed rows is not prepared.
     """
 
@@ -140,6 +142,7 @@ class DataConfig:
     data_dir: str | None = None
     prepared_dir: str | None = None
     max_malformed_fraction: float = 0.01
+    held_out: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("modules", "seqio_modules"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from absl import logging
 from etils import epath
 
-from flantune import atomic, configs, describe as describe_lib, run_folder
+from flantune import atomic, configs, describe as describe_lib, leakage, run_folder
 from flantune.configs import (
     CheckpointConfig,
     DataConfig,
@@ -84,6 +84,9 @@ def train(
     configs.check_whole("experiments.train.seed", seed, 0)
     folder = epath.Path(run_dir)
     catalog, store = _prepared(data, _splits(data, evaluation))
+    if data.held_out is not None:
+        found = leakage.find(data=data, evaluation=evaluation, plan=data.held_out)
+        found.raise_if_violated()
     bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
     vocabulary = loading.load_vocabulary(
         data, folder / run_folder.VOCABULARY, store=store, bound=bound

@@ -309,3 +309,21 @@ def test_training_from_a_store_needs_neither_tensorflow_nor_sources(trained, wor
     alike = [(folder / "metrics.jsonl").read_text() for folder in (trained, tmp_path / "run")]
     losses = [[json.loads(line).get("train/loss") for line in text.splitlines()] for text in alike]
     assert losses[0] == losses[1]
+
+
+def test_a_violated_held_out_plan_stops_training(capsys, tmp_path, monkeypatch):
+    plans = "from flantune.data.held_out_plan import HeldOutPlan\n"
+    plans += (
+        "PLANS = (HeldOutPlan(name='no_short', tasks=('cli:sh*',), lineage=False, ngram=None),)\n"
+    )
+    (tmp_path / "cli_test_plans.py").write_text(plans)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    arguments = ["train", "tiny_run.gin", "--run_dir", str(tmp_path / "run")]
+    arguments.append("--gin.DataConfig.modules=('cli_test_tasks','cli_test_plans')")
+    error = fails(capsys, *arguments, "--gin.DataConfig.held_out='no_short'")
+    assert "'no_short' is violated 1 times" in error
+    assert "'cli:short'" in error
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert "Did you mean 'no_short'" in fails(
+        capsys, *arguments, "--gin.DataConfig.held_out='no_shirt'"
+    )

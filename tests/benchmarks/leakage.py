@@ -1,7 +1,7 @@
 """Seconds to look for 20 k evaluation rows in the text of all training rows of the real data, and what is found.
 
 Every row of Natural Instructions is trained on here, its test track too, and so are both splits of the chain-of-thought
-sets; evaluated are that test track, and test and validation splits of MMLU, BIG-Bench Hard, GSM8K, CommonsenseQA, COPA,
+sets, with answers and with reasoning; evaluated are that test track, and test and validation splits of MMLU, BIG-Bench Hard, GSM8K, CommonsenseQA, COPA,
 SST-2 and TREC. Then Natural Instructions alone, which has 155 k rows. Each once more from what the store remembers.
 
     python tests/benchmarks/leakage.py ../shared/data [--rounds 3] [--all]
@@ -125,7 +125,8 @@ def main():
             given.data_dir,
         ).raise_if_failed()
         evaluation = members(catalog, store, exams, "all")
-        training = members(catalog, store, [*ni, *chain], "training")
+        reasoned = [(f"{name}#chain_of_thought", split) for name, split in chain]
+        training = members(catalog, store, [*ni, *chain, *reasoned], "training")
         scan = timed(store, evaluation, training, given.rounds)
         timed(store, evaluation, training[: len(ni)], given.rounds)
         show(scan, given.all)

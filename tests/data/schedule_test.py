@@ -105,7 +105,8 @@ def in_lanes(lanes, block_size=1024):
 @pytest.mark.parametrize("lanes", [1, 2, 64])
 def test_first_blocks_of_lanes_are_short_and_later_ones_whole(lanes):
     order = in_lanes(lanes)
-    sizes = np.array([len(order.block(block)) for block in range(6 * lanes)]).reshape(6, lanes)
+    before = [order.visits_before(block).sum() for block in range(6 * lanes + 1)]
+    sizes = np.diff(before).reshape(6, lanes)
     parts = 1 + np.arange(lanes) / lanes
     whole = np.full(lanes, 1024)
     expected = [64 * parts, 128 * parts, 256 * parts, 512 * parts, whole, whole]
@@ -114,9 +115,8 @@ def test_first_blocks_of_lanes_are_short_and_later_ones_whole(lanes):
 
 def test_lanes_come_to_new_blocks_one_after_another():
     order = in_lanes(64)
-    ends = np.cumsum(
-        [[len(order.block(64 * number + lane)) for lane in range(64)] for number in range(12)], 0
-    )
+    before = [order.visits_before(block).sum() for block in range(12 * 64 + 1)]
+    ends = np.cumsum(np.diff(before).reshape(12, 64), axis=0)  # in the lane's own examples
     # Every lane uses its examples at the same speed: how many lanes start a block while each uses 64 of them?
     started = np.histogram(ends, bins=np.arange(2048, 10 * 1024, 64))[0]
     assert started.max() <= 6
