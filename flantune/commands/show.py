@@ -45,7 +45,9 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     name = names[0] if names else None
     if parsed.setting is not None:
         if name is None:
-            raise ValueError("--setting goes with the name of a task: show FAMILY:DATASET --setting few_shot.")
+            raise ValueError(
+                "--setting goes with the name of a task: show FAMILY:DATASET --setting few_shot."
+            )
         name = f"{name}#{parsed.setting}"
     job = gin_files.bind(
         experiments.describe,
