@@ -30,8 +30,8 @@ def find(
     """Every training task that the plan does not allow. Prepares what is missing.
 
     Args:
-        plan: name of a plan of the run's modules; None: no evaluation row of any suite may be in training, and no
-            evaluation task that is not itself trained on may come from the same sources.
+        plan: name of a plan of the run's modules; None: the run's own, DataConfig.held_out. Without either, no row of any
+            suite may be in training, and no suite's task that is not itself trained on may come from the same sources.
         num_processes: worker processes; None takes one for each core.
 
     Raises:
@@ -42,9 +42,10 @@ def find(
     folder = loading.data_dir(data)
     catalog = catalog_lib.load(data.modules, store, folder)
     suites = () if evaluation is None else evaluation.suites
+    plan = plan or data.held_out
     if plan is None and not suites:
         raise ValueError(
-            "There is nothing to look for: name a plan with --plan, or bind EvalConfig.suites."
+            "There is nothing to look for: name a plan with --plan, or bind DataConfig.held_out or EvalConfig.suites."
         )
     chosen = NO_PLAN if plan is None else named(catalog, plan)
     wanted = [(data.mixture, data.split), *held_out.wanted(chosen)]

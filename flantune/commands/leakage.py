@@ -20,7 +20,7 @@ def add(commands: shared.Commands) -> None:
     )
     parser = shared.command(commands, "leakage", _run, about)
     parser.add_argument(
-        "--plan", help="held-out plan of the run's modules (default: all suites of the run)"
+        "--plan", help="held-out plan (default: DataConfig.held_out, else all suites of the run)"
     )
     parser.add_argument(
         "--num_processes", type=int, help="worker processes (default: one for each core)"

@@ -3,7 +3,16 @@
 Read `task.py` first, then `store.py` and `pipeline.py`.
 """
 
+from flantune.data.held_out_plan import HeldOutPlan, Waiver
 from flantune.data.mixture import Mixture, equal, proportional
 from flantune.data.task import InstructionTask, TaskFamily
 
-__all__ = ["InstructionTask", "Mixture", "TaskFamily", "equal", "proportional"]
+__all__ = [
+    "HeldOutPlan",
+    "InstructionTask",
+    "Mixture",
+    "TaskFamily",
+    "Waiver",
+    "equal",
+    "proportional",
+]

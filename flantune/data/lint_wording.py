@@ -37,7 +37,7 @@ def check(
         rows: some of them.
     """
     for code, message, template in (
-        *_same(task.templates),
+        *_same(lint_findings.wordings(task)),
         *_typos(task),
         *_doubled(task, rows),
         *((code, message, None) for code, message in _unused(task, schema)),
@@ -45,9 +45,9 @@ def check(
         yield Finding(code=code, task=task.name, message=message, template=template)
 
 
-def _same(templates: Sequence[prompting.Template]) -> Iterator[tuple[str, str, int]]:
-    keys = [_key(template) for template in templates]
-    for (first, one), (second, other) in itertools.combinations(enumerate(templates), 2):
+def _same(templates: Sequence[tuple[int, prompting.Template]]) -> Iterator[tuple[str, str, int]]:
+    keys = {number: _key(template) for number, template in templates}
+    for (first, one), (second, other) in itertools.combinations(templates, 2):
         if keys[first] != keys[second] or one.group != other.group:
             continue
         if one.held_out != other.held_out:

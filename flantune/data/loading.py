@@ -3,12 +3,14 @@
 Read `pipeline.py` for what the batches hold, and `registry.py` for the same tasks in SeqIO.
 """
 
+import atexit
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import itertools
 import os
 import pathlib
 from typing import TYPE_CHECKING
+import weakref
 
 from absl import logging
 from etils import epath
@@ -237,7 +239,16 @@ def prefetched(
     prefetch = grain.experimental.ThreadPrefetchIterDataset(
         dataset, prefetch_buffer_size=_PREFETCH_BATCHES
     )
-    return iter(prefetch)
+    iterator = iter(prefetch)
+    # A thread that still reads when Python ends takes the process down with it.
+    atexit.register(_close, weakref.ref(iterator))
+    return iterator
+
+
+def _close(reference: "weakref.ref[grain.DatasetIterator[pipeline.Batch]]") -> None:
+    iterator = reference()
+    if iterator is not None:
+        iterator.close()
 
 
 def make_schedule(

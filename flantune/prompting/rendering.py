@@ -7,7 +7,7 @@ Exemplars are rendered like the query: same template, same styles, their own ord
 cut here: `flantune/data/tokenize.py` does that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import difflib
 
@@ -177,6 +177,9 @@ class _Wording:
         chooser: choice.Chooser,
     ) -> None:
         self._template = template
+        # Asked by name: a check against the protocol takes as long as rendering.
+        self._render_with: Callable[[Fields, choice.Chooser], template_lib.Rendered | None] | None
+        self._render_with = getattr(template, "render_with", None)
         self._constants = constants
         self._answer_choices = answer_choices
         self._shuffle = setting.option_order == "shuffled"
@@ -192,8 +195,8 @@ class _Wording:
             self.dialog_style = dialog_lib.pick_style(chooser)
 
     def render(self, fields: Fields, chooser: choice.Chooser) -> template_lib.Rendered | None:
-        if isinstance(self._template, template_lib.SelfRendering):
-            return self._template.render_with(fields, chooser)
+        if self._render_with is not None:
+            return self._render_with(fields, chooser)
         shown = self._options(fields, chooser)
         answers = _answers(fields, shown.candidates)
         answer = chooser.pick("reference", answers) if len(answers) > 1 else answers[0]

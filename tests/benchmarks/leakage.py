@@ -1,8 +1,9 @@
 """Seconds to look for 20 k evaluation rows in the text of all training rows of the real data, and what is found.
 
 Every row of Natural Instructions is trained on here, its test track too, and so are both splits of the chain-of-thought
-sets, with answers and with reasoning; evaluated are that test track, and test and validation splits of MMLU, BIG-Bench Hard, GSM8K, CommonsenseQA, COPA,
-SST-2 and TREC. Then Natural Instructions alone, which has 155 k rows. Each once more from what the store remembers.
+sets, with answers and with reasoning. Evaluated are that test track, and test and validation splits of MMLU, BIG-Bench
+Hard, GSM8K, CommonsenseQA, COPA, SST-2 and TREC. Then Natural Instructions alone, which has 155 k rows. Each once more
+from what the store remembers.
 
     python tests/benchmarks/leakage.py ../shared/data [--rounds 3] [--all]
 """

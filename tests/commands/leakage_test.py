@@ -93,6 +93,13 @@ def test_exit_status_0_where_all_is_waived(capsys):
     assert "Reason: a proverb." in " ".join(text.split())
 
 
+def test_the_run_may_bind_its_plan(capsys, tmp_path):
+    text = RUN + "configs.DataConfig.held_out = 'waived'"
+    (tmp_path / "bound.gin").write_text(text)
+    assert run(capsys, "bound.gin", "--json")[0] == 0
+    assert run(capsys, "bound.gin", "--plan", "strict", "--json")[0] == 1
+
+
 def test_an_unknown_plan_or_nothing_to_check_is_an_error(capsys):
     with pytest.raises(KeyError, match="'strict'"):
         run(capsys, "run.gin", "--plan", "strikt")
