@@ -24,6 +24,7 @@ from flantune.configs import (
 )
 from flantune.data import (
     catalog as catalog_lib,
+    ledger_counts,
     loading,
     prepare as prepare_lib,
     split_job,
@@ -121,7 +122,11 @@ def train(
         model=network,
         optimizer=made_optimizer,
         optimizer_config=optimizer,
-        batches=loading.prefetched(dataset),
+        batches=ledger_counts.Counted(
+            loading.prefetched(dataset),
+            [member.name for member in bound.members],
+            process_index=jax.process_index(),
+        ),
         mesh=device_mesh,
         rules=rules,
         run_dir=folder,

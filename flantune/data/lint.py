@@ -7,7 +7,7 @@
 `lint_findings.py` lists the codes, and how a module allows one. `flantune lint` shows the findings.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import importlib
 
@@ -42,12 +42,12 @@ def lint(
     store: store_lib.Store,
     vocabulary: vocabulary_lib.Vocabulary,
     *,
-    tasks: Sequence[str],
-    split: str,
+    splits: Mapping[str, str],
 ) -> list[Finding]:
     """The findings of some tasks of a catalog; those that a module allows are marked.
 
-    Of a task whose split is not prepared only the templates are checked.
+    Args:
+        splits: the split to check of each task. Where it is not prepared only the templates are checked.
 
     Raises:
         KeyError: a module allows a code, or names a task, that does not exist.
@@ -55,7 +55,7 @@ def lint(
     tokens = lint_tokens.TokenCheck(vocabulary)
     separators = _separators(catalog)
     findings: list[Finding] = []
-    for name in tasks:
+    for name, split in splits.items():
         task = catalog.tasks[name]
         manifest = store.manifest(task, split)
         sample: list[prompting.Prompt] = []

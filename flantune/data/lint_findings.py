@@ -36,6 +36,11 @@ CODES = {
         "the wording holds characters that the vocabulary does not know",
         "Use other characters, or a vocabulary with byte fallback (flantune vocab).",
     ),
+    "unknown_in_styles": Code(
+        "warning",
+        "some styles of options or dialogs, drawn for each example, hold characters that the vocabulary does not know",
+        "Use a vocabulary with byte fallback (flantune vocab); otherwise these marks all look alike.",
+    ),
     "unknown_in_data": Code(
         "warning",
         "the rows hold characters that the vocabulary does not know",
@@ -47,7 +52,7 @@ CODES = {
         "Mark the parts with words or punctuation, or use a vocabulary that keeps line breaks.",
     ),
     "lost_boundary": Code(
-        "error",
+        "warning",
         "nothing but a space is left between the parts of a few-shot prompt",
         "Give the setting or template separators with words or punctuation, or use a vocabulary that keeps line breaks.",
     ),

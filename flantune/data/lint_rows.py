@@ -95,12 +95,12 @@ class _Facts:
     @property
     def first_answers(self) -> UInt[np.ndarray, " rows"]:
         """The hash of each row's first answer."""
-        return np.asarray(self._firsts, np.uint64)
+        return np.frombuffer(self._firsts, np.uint64)
 
     def pairs(self) -> tuple[UInt[np.ndarray, " pairs 2"], Int[np.ndarray, " pairs"]]:
         """The different (input, answers), hashed, and how often each occurs."""
-        both = np.stack([np.asarray(self._inputs), np.asarray(self._answers)], axis=1)
-        return np.unique(both.astype(np.uint64), axis=0, return_counts=True)
+        inputs, answers = (np.frombuffer(own, np.uint64) for own in (self._inputs, self._answers))
+        return np.unique(np.stack([inputs, answers], axis=1), axis=0, return_counts=True)
 
     @functools.cached_property
     def answers(self) -> collections.Counter[str]:
@@ -127,8 +127,7 @@ def input_fields(task: task_lib.InstructionTask) -> tuple[str, ...]:
             names.update(dict.fromkeys(template.input_fields))
     if isinstance(task.answer_choices, str):
         names[task.answer_choices] = None
-    made = (template_lib.OPTIONS, template_lib.DIALOG, template_lib.NEXT_SPEAKER)
-    return tuple(name for name in names if name not in made and name not in task.constants)
+    return tuple(name for name in names if name not in task.constants)
 
 
 def answers_of(task: task_lib.InstructionTask, fields: rendering.Fields) -> list[str]:

@@ -64,16 +64,20 @@ class TokenCheck:
     ) -> Iterator[Problem]:
         in_wording: set[str] = set()
         for number, template in lint_findings.wordings(task):
-            texts = [fixed_text(text, task) for text in (template.inputs, template.targets)]
+            texts = [
+                literal
+                for text in (template.inputs, template.targets)
+                for literal, _, _ in template_lib.parse(text)
+            ]
             characters = self.unknown("".join([*texts, *(template.label_words or ())]))
             in_wording.update(characters)
             if characters:
                 yield "unknown_character", f"The wording has {_list(characters)}.", number
-        for what, texts in _shared_wording(task, prompts):
+        for code, what, texts in _shared_wording(task, prompts):
             characters = self.unknown("".join(texts))
             in_wording.update(characters)
             if characters:
-                yield "unknown_character", f"The {what} have {_list(characters)}.", None
+                yield code, f"The {what} have {_list(characters)}.", None
         yield from self._unknown_in_data(prompts, in_wording)
 
     def _unknown_in_data(
@@ -82,7 +86,11 @@ class TokenCheck:
         counts: collections.Counter[str] = collections.Counter()
         touched = 0
         for prompt in prompts:
-            characters = set(self.unknown(prompt.inputs + prompt.targets)) - in_wording
+            characters = [
+                character
+                for character in self.unknown(prompt.inputs + prompt.targets)
+                if character not in in_wording
+            ]
             counts.update(characters)
             touched += bool(characters)
         if touched:
@@ -100,8 +108,11 @@ class TokenCheck:
             breaks = text.count("\n") - kept.count("\n")
             runs = len(re.findall(r"[ \t]{2,}", text)) - len(re.findall(r"[ \t]{2,}", kept))
             lost = [
-                f"{count} {what}{'s' if count > 1 else ''}"
-                for count, what in ((breaks, "line break"), (runs, "run of spaces"))
+                f"{count} {one if count == 1 else several}"
+                for count, one, several in (
+                    (breaks, "line break", "line breaks"),
+                    (runs, "run of spaces", "runs of spaces"),
+                )
                 if count > 0
             ]
             if lost:
@@ -228,14 +239,15 @@ def _edges(text: str, task: task_lib.InstructionTask) -> tuple[str, str]:
 
 def _shared_wording(
     task: task_lib.InstructionTask, prompts: Sequence[prompting.Prompt]
-) -> Iterator[tuple[str, list[str]]]:
+) -> Iterator[tuple[str, str, list[str]]]:
     """Text that all templates of a task share: its choices, and the styles of options and dialogs drawn for the sample."""
     if isinstance(task.answer_choices, tuple):
-        yield "answer choices", list(task.answer_choices)
-    styles = {prompt.options_style for prompt in prompts} - {None}
-    yield "option styles", [part for style in styles for part in _parts(style)]
+        yield "unknown_character", "answer choices", list(task.answer_choices)
+    options = {prompt.options_style for prompt in prompts} - {None}
     dialogs = {prompt.dialog_style for prompt in prompts} - {None}
-    yield "dialog styles", [part for style in dialogs for part in _parts(style)]
+    for what, styles in (("option styles", options), ("dialog styles", dialogs)):
+        parts = sorted(part for style in styles for part in _parts(style))
+        yield "unknown_in_styles", what, parts
 
 
 def _parts(style: object) -> Iterator[str]:

@@ -18,7 +18,7 @@ _ADDED = ".?!,"  # a colon after a question mark may be meant
 _DOUBLED = 0.1  # share of the rows from which a doubled mark is a finding
 _PAIRS = (("(", ")"), ("[", "]"), ("“", "”"))
 _TYPOS = (
-    (re.compile(r"\b([A-Za-z]{2,}) \1\b", re.IGNORECASE), "a repeated word"),
+    (re.compile(r"\b(?!that|had)([a-z]{2,}) \1\b", re.IGNORECASE), "a repeated word"),
     (re.compile(r"(?<=[^ \n]) +[,;?!](?=[ \n]|$)"), "a space before a mark"),
     (re.compile(r"(?<=[a-z])[,;?!](?=[A-Za-z])"), "no space after a mark"),
     (re.compile(r"(?<=[^ \n.])  +(?=[^ \n])"), "two spaces in a row"),

@@ -43,6 +43,7 @@ class Bars:
         tuned: drawn as a bar with its interval.
         baselines: values by name, drawn as markers.
         maximum: score of a perfect prediction; the axis ends there.
+        name: of what the bars show.
     """
 
     labels: Sequence[str]
@@ -50,6 +51,7 @@ class Bars:
     baselines: Mapping[str, Sequence[float]]
     axis_label: str
     maximum: float
+    name: str = "tuned"
 
 
 def bars_svg(bars: Bars, name: str) -> str:
@@ -62,7 +64,7 @@ def bars_svg(bars: Bars, name: str) -> str:
     low = np.maximum(values - [item.low for item in bars.tuned], 0)
     high = np.maximum([item.high for item in bars.tuned] - values, 0)
     shown: list[artist.Artist | container.Container] = [
-        ax.barh(rows, values, height=0.62, color=_TUNED, label="tuned", zorder=2)
+        ax.barh(rows, values, height=0.62, color=_TUNED, label=bars.name, zorder=2)
     ]
     ax.errorbar(values, rows, xerr=(low, high), fmt="none", ecolor=_INK, elinewidth=0.9, zorder=3)
     for index, (baseline, scores) in enumerate(bars.baselines.items()):

@@ -1,0 +1,138 @@
+"""`flantune ledger`: what a run will train on, how two runs differ, and what a run did train on."""
+
+import argparse
+import inspect
+from typing import TYPE_CHECKING
+
+import rich.console
+
+from flantune.commands import shared
+
+if TYPE_CHECKING:
+    from flantune.data import ledger as ledger_lib
+
+_FILE_WIDTH = 200
+
+
+def add(commands: shared.Commands) -> None:
+    about = (
+        "Show what a run will train on, task by task: examples, tokens, epochs, what is cut and dropped. With --diff, what "
+        "differs between two runs. With --actual, what a run folder has trained on, beside its plan."
+    )
+    parser = shared.command(commands, "ledger", _run, about)
+    parser.add_argument("--mixture", help="mixture or task (default: the run's)")
+    parser.add_argument("--steps", type=int, help="training steps (default: the run's)")
+    parser.add_argument(
+        "--examples",
+        type=int,
+        default=64,
+        help="examples of each task whose length is measured (default: 64)",
+    )
+    parser.add_argument("--csv", metavar="FILE", help="write one line for each task")
+    parser.add_argument("--html", metavar="FILE", help="write a page with plots")
+    parser.add_argument(
+        "--diff",
+        nargs=2,
+        metavar=("A", "B"),
+        help="compare two run files, or two ledgers that --json wrote",
+    )
+    parser.add_argument(
+        "--actual",
+        dest="checkpoint",
+        metavar="RUN_DIR",
+        help="compare what a run's last checkpoint has counted with the plan for as many steps",
+    )
+
+
+def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
+    if parsed.diff and parsed.checkpoint:
+        raise ValueError("--diff and --actual exclude each other.")
+    if parsed.mixture:
+        bindings = [f"configs.DataConfig.mixture={parsed.mixture!r}", *bindings]
+    if parsed.checkpoint:
+        _show_actual(parsed, bindings)
+    elif parsed.diff:
+        _show_diff(parsed, bindings)
+    else:
+        _show_plan(parsed, bindings)
+    return 0
+
+
+def _console() -> rich.console.Console:
+    """Where tables go: a terminal as it is; a file or pipe has no width that names must fit."""
+    return shared.OUT if shared.OUT.is_terminal else rich.console.Console(width=_FILE_WIDTH)
+
+
+def _show_plan(parsed: argparse.Namespace, bindings: list[str]) -> None:
+    from flantune import atomic, ledger_page, ledger_text, show
+
+    planned = _plan(parsed, bindings)
+    if parsed.csv:
+        atomic.write_text(parsed.csv, ledger_text.plan_csv(planned))
+    if parsed.html:
+        atomic.write_text(parsed.html, ledger_page.render(planned))
+    view = ledger_text.plan_text(planned)
+    show.write(ledger_text.plan_json(planned), view, as_json=parsed.json, console=_console())
+
+
+def _show_diff(parsed: argparse.Namespace, bindings: list[str]) -> None:
+    from flantune import ledger as ledger_jobs, ledger_text, show
+    from flantune.data import ledger_diff
+
+    first, second = (
+        _plan(argparse.Namespace(**{**vars(parsed), "files": [name]}), bindings)
+        if name.endswith(".gin")
+        else ledger_jobs.read(name)
+        for name in parsed.diff
+    )
+    found = ledger_diff.diff(first, second)
+    view = ledger_text.diff_text(found)
+    show.write(found.to_json(), view, as_json=parsed.json, console=_console())
+
+
+def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:
+    from flantune import configs, gin_files, ledger as ledger_jobs, ledger_text, show
+
+    shared.parse_gin(parsed, bindings)
+    found = ledger_jobs.actual(
+        run_dir=parsed.checkpoint,
+        data=gin_files.build(configs.DataConfig),
+        seed=_run_value("seed"),
+        num_examples=parsed.examples,
+    )
+    view = ledger_text.actual_text(found)
+    show.write(found.to_json(), view, as_json=parsed.json, console=_console())
+
+
+def _plan(parsed: argparse.Namespace, bindings: list[str]) -> "ledger_lib.Ledger":
+    from flantune import configs, gin_files, ledger as ledger_jobs
+
+    shared.parse_gin(parsed, bindings)
+    return ledger_jobs.plan(
+        data=gin_files.build(configs.DataConfig),
+        num_steps=_run_value("num_steps") if parsed.steps is None else parsed.steps,
+        seed=_run_value("seed"),
+        num_examples=parsed.examples,
+    )
+
+
+def _run_value(name: str) -> int:
+    """A whole number that the run file binds for training, or its default there.
+
+    Raises:
+        ValueError: it has neither, or is something else.
+    """
+    from flantune import configs, experiments, gin_files
+
+    default = inspect.signature(experiments.train).parameters[name].default
+    try:
+        value = gin_files.binding(experiments.train, name)
+    except ValueError as error:
+        if default is inspect.Parameter.empty:
+            raise ValueError(
+                f"No file or flag binds experiments.train.{name}. Give --steps, or bind it in the run file."
+            ) from error
+        value = default
+    configs.check_whole(f"experiments.train.{name}", value, 0)
+    assert isinstance(value, int)  # just checked
+    return value

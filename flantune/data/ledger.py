@@ -1,0 +1,280 @@
+"""`Ledger`: what a run will train on, task by task, before it trains: examples, tokens, epochs, what is cut and dropped.
+
+    share of examples   the mixture's rates
+    tokens per example  measured on a sample of each task (`measure.py`)
+    examples per row    the first blocks of the schedule, packed (`ledger_rows.py`)
+
+Times the rows of a run, these give its totals. Where shares come from: `ledger_parts.py`. Warnings and totals:
+`ledger_totals.py`. Two ledgers: `ledger_diff.py`. Counted against planned: `ledger_counts.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import json
+from typing import Any
+
+from flantune.configs import DataConfig
+from flantune.data import (
+    catalog as catalog_lib,
+    ledger_parts,
+    ledger_rows,
+    loading,
+    measure,
+    members as members_lib,
+    mixture as mixture_lib,
+    store as store_lib,
+    task as task_lib,
+    vocabulary as vocabulary_lib,
+)
+
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskEntry:
+    """A task in a setting.
+
+    Attributes:
+        submixtures: share of the run's examples through each submixture, by the names that lead to the task joined by
+            "/"; "" where it is a direct member.
+        caps: rows that its rates count at most; empty without a cap.
+        rate: share of the examples that the schedule visits.
+        token_share: of all inputs and targets.
+        visits: examples of the schedule, dropped ones too.
+        examples: those that are kept.
+        epochs: visits by rows.
+        inputs_error: standard error of `mean_inputs_tokens`.
+        cut: share of the visits that are kept and shortened.
+        dropped: share of the visits that cannot be made to fit.
+        templates: how many it may use.
+    """
+
+    task: str
+    cluster: str
+    setting: str
+    submixtures: dict[str, float]
+    caps: tuple[int, ...]
+    rows: int
+    rate: float
+    token_share: float
+    visits: float
+    examples: float
+    inputs_tokens: float
+    targets_tokens: float
+    epochs: float
+    mean_inputs_tokens: float
+    mean_targets_tokens: float
+    inputs_error: float
+    targets_error: float
+    cut: float
+    dropped: float
+    templates: int
+    kinds: tuple[str, ...]
+    shots: tuple[int, ...]
+    licence: str
+    lineage: tuple[str, ...]
+
+    @property
+    def tokens(self) -> float:
+        return self.inputs_tokens + self.targets_tokens
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """A run's tasks and totals.
+
+    Attributes:
+        vocabulary: as the config names it.
+        vocabulary_fingerprint: of its content.
+        visits: examples of the schedule that the run reads.
+        examples_per_row: kept ones, in a packed row.
+        examples_per_row_error: standard error of it.
+    """
+
+    mixture: str
+    split: str
+    num_steps: int
+    batch_size: int
+    inputs_length: int
+    targets_length: int
+    pack: bool
+    seed: int
+    vocabulary: str
+    vocabulary_fingerprint: str
+    visits: float
+    examples_per_row: float
+    examples_per_row_error: float
+    tasks: tuple[TaskEntry, ...]
+    format_version: int = FORMAT_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Ledger":  # whatever JSON holds
+        """The ledger of what `to_json` gave.
+
+        Raises:
+            ValueError: it is something else, or of another version.
+        """
+        try:
+            if value["format_version"] != FORMAT_VERSION:
+                raise ValueError(
+                    f"a ledger of format {value['format_version']}, not {FORMAT_VERSION}: write it again."
+                )
+            entries = [
+                TaskEntry(**{name: _as_read(item) for name, item in entry.items()})
+                for entry in value["tasks"]
+            ]
+            known = {field.name for field in dataclasses.fields(cls)}
+            facts = {name: item for name, item in value.items() if name in known}
+            return cls(**{**facts, "tasks": tuple(entries)})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"not a ledger, which flantune ledger --json writes: {error!r}"
+            ) from error
+
+
+def _as_read(item: Any) -> Any:  # whatever JSON holds
+    return tuple(item) if isinstance(item, list) else item
+
+
+def loads(text: str) -> Ledger:
+    """The ledger of a JSON text. Raises ValueError where it is something else."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"no JSON: {error}") from error
+    return Ledger.from_json(value)
+
+
+def plan(
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+    bound: loading.BoundMixture,
+    data: DataConfig,
+    vocabulary: vocabulary_lib.Vocabulary,
+    *,
+    num_steps: int,
+    seed: int,
+    num_examples: int = measure.NUM_EXAMPLES,
+    num_packed: int = ledger_rows.NUM_PACKED,
+) -> Ledger:
+    """The ledger of a run.
+
+    Args:
+        bound: the run's mixture, with the shares that training will use.
+        num_examples: measured of each task.
+        num_packed: examples of the mixture that are packed to see how many share a row.
+    """
+    lengths = {"inputs_length": data.inputs_length, "targets_length": data.targets_length}
+    measurer = measure.Measurer(
+        vocabulary, seed=seed, store=store, num_examples=num_examples, **lengths
+    )
+    measured = measurer.measure(bound.members)
+    density = ledger_rows.measure_density(bound, data, vocabulary, seed=seed, num_packed=num_packed)
+    visits = num_steps * data.batch_size * density.visits_per_row
+    found = _entries(catalog, bound, measured, visits)
+    return Ledger(
+        mixture=bound.name,
+        split=data.split,
+        num_steps=num_steps,
+        batch_size=data.batch_size,
+        pack=data.pack,
+        seed=seed,
+        vocabulary=data.vocabulary,
+        vocabulary_fingerprint=vocabulary.fingerprint,
+        visits=visits,
+        examples_per_row=density.examples_per_row,
+        examples_per_row_error=density.error,
+        tasks=tuple(found),
+        **lengths,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sizes:
+    members: Mapping[str, members_lib.Member]
+    measured: Mapping[str, measure.Lengths]
+
+    def rows(self, member: str) -> int:
+        return len(self.members[member].reader)
+
+    def num_templates(self, member: str) -> int:
+        return len(self.members[member].usable)
+
+    def tokens(self, member: str) -> float:
+        return self.measured[member].tokens_per_visit
+
+
+def _entries(
+    catalog: catalog_lib.Catalog,
+    bound: loading.BoundMixture,
+    measured: Mapping[str, measure.Lengths],
+    visits: float,
+) -> list[TaskEntry]:
+    members = {member.name: member for member in bound.members}
+    parts: dict[str, list[ledger_parts.Part]] = {name: [] for name in members}
+    for part in ledger_parts.parts(catalog, bound.name, _Sizes(members, measured)):
+        parts[part.task].append(part)
+    per_visit = {name: lengths.tokens_per_visit for name, lengths in measured.items()}
+    shares = dict(zip(members, bound.rates, strict=True))
+    total = sum(shares[name] * per_visit[name] for name in members) or 1.0
+    return [
+        _entry(
+            member,
+            parts[name],
+            measured[name],
+            rate=shares[name],
+            token_share=shares[name] * per_visit[name] / total,
+            visits=visits * shares[name],
+        )
+        for name, member in members.items()
+    ]
+
+
+def _entry(
+    member: members_lib.Member,
+    parts: Sequence[ledger_parts.Part],
+    lengths: measure.Lengths,
+    *,
+    rate: float,
+    token_share: float,
+    visits: float,
+) -> TaskEntry:
+    own = sum(part.share for part in parts) or 1.0
+    submixtures: dict[str, float] = {}
+    for part in parts:
+        path = "/".join(part.path)
+        # Of the share in training: in a mixture that counts tokens, lengths were measured on another sample.
+        submixtures[path] = submixtures.get(path, 0.0) + rate * part.share / own
+    rules = [part.rate for part in parts]
+    caps = {rule.cap for rule in rules if isinstance(rule, mixture_lib.Proportional) and rule.cap}
+    examples = visits * (1 - lengths.dropped)
+    task = member.task
+    return TaskEntry(
+        task=member.name,
+        cluster=task.cluster,
+        setting=task_lib.split_name(member.name)[1],
+        submixtures=submixtures or {"": rate},
+        caps=tuple(sorted(caps)),
+        rows=len(member.reader),
+        rate=rate,
+        token_share=token_share,
+        visits=visits,
+        examples=examples,
+        inputs_tokens=examples * lengths.inputs_tokens,
+        targets_tokens=examples * lengths.targets_tokens,
+        epochs=visits / max(1, len(member.reader)),
+        mean_inputs_tokens=lengths.inputs_tokens,
+        mean_targets_tokens=lengths.targets_tokens,
+        inputs_error=lengths.inputs_error,
+        targets_error=lengths.targets_error,
+        cut=lengths.cut,
+        dropped=lengths.dropped,
+        templates=len(member.usable),
+        kinds=tuple(sorted({task.templates[position].kind for position in member.usable})),
+        shots=member.setting.shot_counts,
+        licence=task.licence,
+        lineage=task.lineage,
+    )

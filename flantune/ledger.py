@@ -1,0 +1,156 @@
+"""The jobs of `flantune ledger`: a run's plan, a saved one, what differs between two, counted against planned.
+
+What a ledger holds and how it is worked out: `data/ledger.py`. How it looks: `ledger_text.py` and `ledger_page.py`.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import json
+import os
+from typing import Any
+
+from etils import epath
+
+from flantune import configs, experiments, run_folder
+from flantune.configs import DataConfig
+from flantune.data import (
+    ledger as ledger_lib,
+    ledger_counts,
+    loading,
+    measure,
+    vocabulary as vocabulary_lib,
+)
+
+
+def plan(
+    *,
+    data: DataConfig,
+    num_steps: int,
+    seed: int = 0,
+    num_examples: int = measure.NUM_EXAMPLES,
+    vocabulary: str | None = None,
+) -> ledger_lib.Ledger:
+    """What a run of `num_steps` steps trains on. Prepares what is missing.
+
+    Args:
+        num_examples: measured of each task.
+        vocabulary: path of the run's own vocabulary, where it is not the config's.
+    """
+    configs.check_whole("num_steps", num_steps)
+    configs.check_whole("num_examples", num_examples)
+    experiments.prepare(data=data).raise_if_failed()
+    store = loading.open_store(data)
+    catalog = loading.load_catalog(data, store, [data.mixture])
+    bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
+    size = vocabulary_lib.size_to_train(data.vocabulary)
+    if vocabulary is not None or size is None:
+        loaded = vocabulary_lib.load(vocabulary or data.vocabulary)
+    else:
+        model = loading.trained_vocabulary(store, data, bound, size)
+        loaded = vocabulary_lib.SentencePieceVocabulary(model, data.vocabulary)
+    bound = loading.in_tokens(catalog, store, bound, data, loaded, seed=seed)
+    return ledger_lib.plan(
+        catalog,
+        store,
+        bound,
+        data,
+        loaded,
+        num_steps=num_steps,
+        seed=seed,
+        num_examples=num_examples,
+    )
+
+
+def read(path: str) -> ledger_lib.Ledger:
+    """A ledger that `flantune ledger --json` wrote.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    try:
+        return ledger_lib.loads(epath.Path(path).read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is {error}") from error
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Actual:
+    """Counted against planned.
+
+    Attributes:
+        step: of the checkpoint that holds the counts.
+        batches: that were counted; fewer than `step` where counting began later.
+        on_device: target tokens that the training steps themselves counted until then; None where they cannot be compared.
+        planned: the ledger of as many steps as batches were counted.
+    """
+
+    step: int
+    batches: int
+    on_device: int | None
+    planned: ledger_lib.Ledger
+    tasks: tuple[ledger_counts.Comparison, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "planned": self.planned.to_json()}
+
+
+def actual(
+    *, run_dir: str, data: DataConfig, seed: int = 0, num_examples: int = measure.NUM_EXAMPLES
+) -> Actual:
+    """Counted against planned, task by task, from the last checkpoint of a run folder.
+
+    Raises:
+        ValueError: the folder has no checkpoint, or its run was not counted or had other tasks.
+    """
+    folder = epath.Path(run_dir)
+    step, state = _saved(folder)
+    counted = state["batches"].get(ledger_counts.KEY)
+    if not counted or not counted["batches"]:
+        raise ValueError(f"{run_dir} holds no counts of what it trained on.")
+    own = folder / run_folder.VOCABULARY
+    planned = plan(
+        data=data,
+        num_steps=counted["batches"],
+        seed=seed,
+        num_examples=num_examples,
+        vocabulary=os.fspath(own) if own.exists() else None,
+    )
+    names = [entry.task for entry in planned.tasks]
+    if counted["tasks"] != ledger_counts.tasks_key(names):
+        raise ValueError(
+            f"{run_dir} trained on other tasks than its mixture {data.mixture!r} has now: its modules or data changed."
+        )
+    counts = ledger_counts.total(counted)
+    complete = counted["batches"] == step
+    return Actual(
+        step=step,
+        batches=counted["batches"],
+        on_device=_on_device(folder, step, state["window"]) if complete else None,
+        planned=planned,
+        tasks=tuple(ledger_counts.compare(planned, counts)),
+    )
+
+
+def _saved(folder: epath.Path) -> tuple[int, Mapping[str, Any]]:
+    """The last checkpoint's step and what it holds beside the parameters: places, counts, the open window."""
+    from flantune.training import checkpoints as checkpoints_lib
+
+    checkpoints = checkpoints_lib.Checkpoints(folder)
+    step = checkpoints.latest_step()
+    if step is None:
+        raise ValueError(f"{folder} has no checkpoint: counts are saved with the first one.")
+    files = sorted((checkpoints.path(step) / "data").glob("process_*-of-*.json"))
+    states = [json.loads(file.read_text()) for file in files]
+    return step, checkpoints_lib.merge_process_states(states)
+
+
+def _on_device(folder: epath.Path, step: int, window: list[Mapping[str, float]]) -> int:
+    """Target tokens of all steps until `step`: of the lines that were written, and of the steps since the last one."""
+    from flantune.training import metrics
+
+    written = sum(
+        float(line.get("train/num_target_tokens") or 0)
+        for line in metrics.read_metrics(folder)
+        if (line["step"] or 0) <= step
+    )
+    return round(written + sum(one["num_target_tokens"] for one in window))

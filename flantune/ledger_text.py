@@ -1,0 +1,286 @@
+"""A ledger for a person's terminal, as rich tables, and for a spreadsheet, as CSV. `ledger_page.py` makes the HTML page."""
+
+from collections.abc import Iterable, Iterator, Sequence
+import csv
+import dataclasses
+import io
+import json
+from typing import TYPE_CHECKING
+
+import rich.box
+import rich.console
+import rich.table
+import rich.text
+
+from flantune.data import ledger_diff, ledger_totals
+from flantune.data.ledger import Ledger, TaskEntry
+
+if TYPE_CHECKING:
+    from flantune import ledger as ledger_jobs
+
+MAX_ROWS = 60  # of a table on a terminal
+_MAX_CAUTIONS = 5  # of each kind
+_MIN_WIDTH = 24  # of a task's name
+_UNITS = ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e5, 1e3, "k"))
+TASK_HEADER = (
+    "task", "rows", "cap", "examples", "%", "tokens", "%", "in", "out", "epochs", "cut", "dropped",
+)  # fmt: skip
+TOTAL_HEADER = ("", "tasks", "examples", "%", "tokens", "%")
+
+
+def number(value: float) -> str:
+    """A count with at most five digits: 12,345 or 1.23 M."""
+    for size, divisor, unit in _UNITS:
+        if abs(value) >= size:
+            return f"{value / divisor:.3g} {unit}"
+    if abs(value) >= 10 or value == round(value):
+        return f"{value:,.0f}"
+    return f"{value:.2g}"
+
+
+def share(value: float) -> str:
+    """A share in percent, with two or three digits that mean something."""
+    percent = 100 * value
+    return f"{percent:.1f}" if percent >= 10 else f"{percent:.2g}"
+
+
+def task_cells(entry: TaskEntry) -> list[str]:
+    """A task's row under `TASK_HEADER`."""
+    return [
+        entry.task,
+        number(entry.rows),
+        ", ".join(map(number, entry.caps)),
+        number(entry.examples),
+        share(entry.rate),
+        number(entry.tokens),
+        share(entry.token_share),
+        f"{entry.mean_inputs_tokens:.0f}",
+        f"{entry.mean_targets_tokens:.0f}",
+        f"{entry.epochs:.2g}" if entry.epochs < 10 else f"{entry.epochs:,.0f}",
+        share(entry.cut),
+        share(entry.dropped),
+    ]
+
+
+def total_cells(total: ledger_totals.Total) -> list[str]:
+    """A total's row under `TOTAL_HEADER`."""
+    return [
+        total.name or "(default)",
+        number(total.tasks),
+        number(total.examples),
+        share(total.rate),
+        number(total.inputs_tokens + total.targets_tokens),
+        share(total.token_share),
+    ]
+
+
+def facts(ledger: Ledger) -> list[tuple[str, str]]:
+    """What the ledger is of, and its totals."""
+    total = ledger_totals.overall(ledger)
+    tokens = total.inputs_tokens + total.targets_tokens
+    slots = ledger.num_steps * ledger.batch_size
+    inputs_fill = total.inputs_tokens / (slots * ledger.inputs_length)
+    targets_fill = total.targets_tokens / (slots * ledger.targets_length)
+    return [
+        ("mixture", f"{ledger.mixture} ({ledger.split}), {len(ledger.tasks)} tasks"),
+        ("steps", f"{ledger.num_steps:,} of {ledger.batch_size:,} rows"),
+        (
+            "row",
+            f"{ledger.inputs_length:,} + {ledger.targets_length:,} tokens, {ledger.vocabulary}",
+        ),
+        (
+            "examples per row",
+            f"{ledger.examples_per_row:.2f} ± {2 * ledger.examples_per_row_error:.2f}"
+            if ledger.pack
+            else "1 (not packed)",
+        ),
+        ("examples", number(total.examples)),
+        (
+            "tokens",
+            f"{number(tokens)}: inputs {number(total.inputs_tokens)}, targets {number(total.targets_tokens)}",
+        ),
+        ("rows filled", f"inputs {inputs_fill:.0%}, targets {targets_fill:.0%}"),
+    ]
+
+
+def by_tokens(ledger: Ledger) -> list[TaskEntry]:
+    """The tasks, the largest share of tokens first."""
+    return sorted(ledger.tasks, key=lambda entry: (-entry.token_share, entry.task))
+
+
+def plan_text(ledger: Ledger) -> rich.console.Group:
+    """Facts, tasks, totals and warnings."""
+    tasks = by_tokens(ledger)
+    header, rows = _without_empty(TASK_HEADER, [task_cells(entry) for entry in tasks])
+    shown = rows[:MAX_ROWS]
+    if len(rows) > MAX_ROWS:
+        shown.append([f"and {len(rows) - MAX_ROWS} more", *[""] * (len(header) - 1)])
+    parts: list[rich.console.RenderableType] = [
+        _table(("ledger", ""), facts(ledger)),
+        _table(header, shown),
+    ]
+    for name, totals in totals_of(ledger):
+        parts.append(_table((name, *TOTAL_HEADER[1:]), map(total_cells, totals[:MAX_ROWS])))
+    parts += [rich.text.Text(line) for line in _caution_lines(ledger)]
+    return rich.console.Group(*parts)
+
+
+def cautions(ledger: Ledger) -> dict[str, list[str]]:
+    """The warnings by their kind, the tasks with most tokens first."""
+    found: dict[str, list[str]] = {}
+    for one in ledger_totals.cautions(dataclasses.replace(ledger, tasks=tuple(by_tokens(ledger)))):
+        found.setdefault(one.code.replace("_", " "), []).append(f"{one.task}: {one.message}")
+    return found
+
+
+def _caution_lines(ledger: Ledger) -> Iterator[str]:
+    for kind, lines in cautions(ledger).items():
+        yield f"{kind}: {len(lines)} tasks"
+        yield from (f"  {line}" for line in lines[:_MAX_CAUTIONS])
+        if len(lines) > _MAX_CAUTIONS:
+            yield f"  and {len(lines) - _MAX_CAUTIONS} more (--json has all)"
+
+
+def totals_of(ledger: Ledger) -> list[tuple[str, list[ledger_totals.Total]]]:
+    """The totals worth a table: those of more than one line."""
+    named = (
+        ("submixture", ledger_totals.by_submixture(ledger)),
+        ("setting", ledger_totals.by_setting(ledger)),
+        ("cluster", ledger_totals.by_cluster(ledger)),
+    )
+    return [(name, totals) for name, totals in named if len(totals) > 1]
+
+
+def plan_json(ledger: Ledger) -> dict[str, object]:
+    """The ledger, which `flantune ledger --diff` reads, with its totals and warnings."""
+    return {
+        **ledger.to_json(),
+        "totals": {
+            name: [dataclasses.asdict(total) for total in totals]
+            for name, totals in (
+                ("all", [ledger_totals.overall(ledger)]),
+                ("submixture", ledger_totals.by_submixture(ledger)),
+                ("setting", ledger_totals.by_setting(ledger)),
+                ("cluster", ledger_totals.by_cluster(ledger)),
+            )
+        },
+        "warnings": [dataclasses.asdict(one) for one in ledger_totals.cautions(ledger)],
+    }
+
+
+def plan_csv(ledger: Ledger) -> str:
+    """One line for each task, with all that is known of it; several values in a cell are JSON."""
+    names = [field.name for field in dataclasses.fields(TaskEntry)]
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(names)
+    for entry in ledger.tasks:
+        values = [getattr(entry, name) for name in names]
+        writer.writerow(
+            json.dumps(value, ensure_ascii=False) if isinstance(value, dict | tuple) else value
+            for value in values
+        )
+    return file.getvalue()
+
+
+def diff_text(difference: ledger_diff.Difference) -> rich.console.Group:
+    """What differs between two ledgers."""
+    rows = [
+        (change.task, f"{change.tokens:+,.0f}", _what(change))
+        for change in difference.changes[:MAX_ROWS]
+    ]
+    more = len(difference.changes) - len(rows)
+    last = f"{difference.unchanged} tasks are the same."
+    if more:
+        last = f"{more} more tasks differ (--json has all). {last}"
+    parts: list[rich.console.RenderableType] = []
+    if difference.facts:
+        pairs = [(name, str(a), str(b)) for name, (a, b) in difference.facts.items()]
+        parts.append(_table(("", "first", "second"), pairs))
+    if rows:
+        parts.append(_table(("task", "tokens", "what"), rows, text_columns=(0, 2)))
+    return rich.console.Group(*parts, rich.text.Text(last))
+
+
+def _what(change: ledger_diff.Change) -> str:
+    if change.kind != "changed":
+        return f"only in the {'second' if change.kind == 'added' else 'first'}"
+    return "\n".join(
+        f"{name}: {_value(first)} → {_value(second)}"
+        for name, (first, second) in change.fields.items()
+    )
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 10_000 else number(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def actual_text(actual: "ledger_jobs.Actual") -> rich.console.Group:
+    """Counted against planned, the largest counts first."""
+    ordered = sorted(actual.tasks, key=lambda one: -one.counted_tokens)
+    rows: list[Sequence[str]] = [
+        (
+            one.task,
+            number(one.planned_examples),
+            number(one.counted_examples),
+            number(one.planned_tokens),
+            number(one.counted_tokens),
+            f"{one.counted_tokens / one.planned_tokens - 1:+.1%}" if one.planned_tokens else "",
+            f"{one.deviations:+.1f}",
+            f"{one.epochs:.2f}",
+        )
+        for one in ordered[:MAX_ROWS]
+    ]
+    if len(ordered) > MAX_ROWS:
+        rows.append((f"and {len(ordered) - MAX_ROWS} more", *[""] * 7))
+    header = (
+        "task", "examples planned", "counted", "tokens planned", "counted", "difference", "in errors", "epochs",
+    )  # fmt: skip
+    lines = [rich.text.Text(line) for line in _actual_lines(actual)]
+    return rich.console.Group(_table(header, rows), *lines)
+
+
+def _actual_lines(actual: "ledger_jobs.Actual") -> list[str]:
+    planned = sum(one.planned_tokens for one in actual.tasks)
+    counted = sum(one.counted_tokens for one in actual.tasks)
+    targets = sum(one.counted_targets for one in actual.tasks)
+    lines = [
+        f"Counted over {actual.batches:,} batches, until step {actual.step:,}: {number(counted)} tokens, "
+        f"{counted / planned - 1:+.2%} against the plan."
+    ]
+    if actual.on_device is not None:
+        agree = "the same" if actual.on_device == targets else "which differs"
+        lines.append(
+            f"Target tokens counted by task: {targets:,}; by the training steps: {actual.on_device:,}, {agree}."
+        )
+    return lines
+
+
+def _without_empty(
+    header: Sequence[str], rows: Sequence[Sequence[str]]
+) -> tuple[list[str], list[list[str]]]:
+    """The columns in which any row has something."""
+    kept = [i for i in range(len(header)) if any(row[i] not in ("", "0") for row in rows)]
+    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
+def _table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    text_columns: Sequence[int] = (0,),
+) -> rich.table.Table:
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    is_pair = len(header) == 2
+    for position, name in enumerate(header):
+        is_text = is_pair or position in text_columns
+        justify: rich.console.JustifyMethod = "left" if is_text else "right"
+        # Where a terminal is narrow, texts break: a number in two lines is another number.
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=not is_text)
+    table.columns[0].min_width = 0 if is_pair else _MIN_WIDTH
+    for row in rows:
+        table.add_row(*(rich.text.Text(cell) for cell in row))
+    return table

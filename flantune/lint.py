@@ -1,0 +1,221 @@
+"""The job of `flantune lint`: prepares the tasks of some modules, checks them, and shows the findings.
+
+The checks: `data/lint.py`. Every code, its severity and what to do: `data/lint_findings.py`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+import dataclasses
+import fnmatch
+
+import rich.box
+import rich.console
+import rich.table
+import rich.text
+
+from flantune.configs import DataConfig
+from flantune.data import (
+    catalog as catalog_lib,
+    lint as lint_lib,
+    lint_findings,
+    loading,
+    names as names_lib,
+    prepare as prepare_lib,
+    store as store_lib,
+    task as task_lib,
+    vocabulary as vocabulary_lib,
+)
+from flantune.data.lint_findings import Finding
+
+_MAX_TASKS = 20  # with the same code, in the table
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was checked and found.
+
+    Attributes:
+        vocabulary: by the config's name.
+        splits: the split of each task that was checked.
+    """
+
+    modules: tuple[str, ...]
+    vocabulary: str
+    splits: dict[str, str]
+    findings: tuple[Finding, ...]
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether there is an error that no module allows."""
+        return any(one.severity == "error" and one.allowed is None for one in self.findings)
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "modules": list(self.modules),
+            "vocabulary": self.vocabulary,
+            "splits": self.splits,
+            "counts": {
+                code: {"findings": len(found), "tasks": len({one.task for one in found})}
+                for code, found in by_code(self.findings).items()
+            },
+            "findings": [one.as_json() for one in self.findings],
+        }
+
+
+def lint(*, data: DataConfig, tasks: str = "*") -> Report:
+    """Checks the tasks of the config's modules with its vocabulary. Prepares what is missing.
+
+    Args:
+        data: its split is checked; of a task that lacks it, its first one.
+        tasks: pattern of the names of the tasks to check.
+
+    Raises:
+        KeyError: no task matches.
+    """
+    store, folder = loading.open_store(data), loading.data_dir(data)
+    catalog = catalog_lib.load(data.modules, store, folder)
+    chosen = fnmatch.filter(catalog.tasks, tasks)
+    if not chosen:
+        problem = names_lib.unknown("You asked to check the task", tasks, catalog.tasks)
+        raise KeyError(" ".join([problem, *catalog.problems]))
+    splits = {name: _split(catalog.tasks[name], data.split) for name in chosen}
+    wanted = [(catalog.tasks[name], (split,)) for name, split in splits.items()]
+    prepare_lib.prepare(wanted, store, folder)  # what fails is logged, and then a finding
+    findings = lint_lib.lint(catalog, store, _vocabulary(catalog, store, data), splits=splits)
+    return Report(
+        modules=catalog.modules,
+        vocabulary=data.vocabulary,
+        splits=splits,
+        findings=tuple(findings),
+    )
+
+
+def _split(task: task_lib.InstructionTask, split: str) -> str:
+    splits = task.source.splits
+    return split if split in splits else splits[0]
+
+
+def _vocabulary(
+    catalog: catalog_lib.Catalog, store: store_lib.Store, data: DataConfig
+) -> vocabulary_lib.Vocabulary:
+    """The config's vocabulary; one that is trained is the run's or, without a run, that of all prepared tasks together."""
+    size = vocabulary_lib.size_to_train(data.vocabulary)
+    if size is None:
+        return vocabulary_lib.load(data.vocabulary)
+    mixture = data.mixture
+    if not mixture:
+        prepared = {
+            name: task
+            for name, task in catalog.tasks.items()
+            if store.manifest(task, data.split) is not None
+        }
+        catalog, mixture = dataclasses.replace(catalog, tasks=prepared, mixtures={}), "*"
+    bound = loading.bind_mixture(catalog, store, mixture, split=data.split)
+    model = loading.trained_vocabulary(store, data, bound, size)
+    return vocabulary_lib.SentencePieceVocabulary(model, data.vocabulary)
+
+
+def by_code(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """The findings of each code, the worst codes first."""
+    found: dict[str, list[Finding]] = {}
+    for one in findings:
+        found.setdefault(one.code, []).append(one)
+    order = list(lint_findings.CODES)
+    return {
+        code: found[code]
+        for code in sorted(
+            found, key=lambda code: (_rank(lint_findings.CODES[code].severity), order.index(code))
+        )
+    }
+
+
+def _rank(severity: str) -> int:
+    return lint_findings.SEVERITIES.index(severity)
+
+
+def text(report: Report, *, show_all: bool) -> rich.console.Group:
+    """The findings by task, then each code with what to do about it.
+
+    Args:
+        show_all: notes and allowed findings too, and every task of a code.
+    """
+    shown = [
+        one
+        for one in report.findings
+        if show_all or (one.severity != "note" and one.allowed is None)
+    ]
+    parts: list[rich.console.RenderableType] = []
+    rows = list(_task_rows(shown, None if show_all else _MAX_TASKS))
+    if rows:
+        table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for name in ("task", "code", "template", "finding"):
+            table.add_column(name, overflow="fold", no_wrap=name == "code")
+        for row in rows:
+            table.add_row(*row)
+        parts.append(table)
+    if report.findings:
+        parts.append(_code_table(report.findings))
+    allowed = sum(one.allowed is not None for one in report.findings)
+    counts = {
+        severity: sum(one.severity == severity and one.allowed is None for one in report.findings)
+        for severity in lint_findings.SEVERITIES
+    }
+    found = ", ".join(f"{count:,} {severity}s" for severity, count in counts.items())
+    parts.append(
+        rich.text.Text(
+            f"{len(report.splits):,} tasks with the vocabulary {report.vocabulary}: {found}; allowed: {allowed:,}."
+        )
+    )
+    return rich.console.Group(*parts)
+
+
+def _task_rows(findings: Sequence[Finding], limit: int | None) -> Iterator[list[rich.text.Text]]:
+    """One row for each task and code, with the first finding; the tasks with the worst findings first."""
+    groups: dict[str, dict[str, list[Finding]]] = {}
+    for code, found in by_code(findings).items():
+        own: dict[str, list[Finding]] = {}
+        for one in found:
+            own.setdefault(one.task, []).append(one)
+        for task in list(own)[:limit]:
+            groups.setdefault(task, {})[code] = own[task]
+    for task, codes in groups.items():
+        name = rich.text.Text(task)
+        for code, found in codes.items():
+            yield [name, *_cells(code, found)]
+            name = rich.text.Text()
+
+
+def _cells(code: str, findings: Sequence[Finding]) -> list[rich.text.Text]:
+    templates = [str(one.template) for one in findings if one.template is not None]
+    message = findings[0].message
+    if len(findings) > 1:
+        message += f" (and {len(findings) - 1} more)"
+    severity = lint_findings.CODES[code].severity
+    return [
+        rich.text.Text(code, style=_STYLES[severity]),
+        rich.text.Text(", ".join(dict.fromkeys(templates))),
+        rich.text.Text(message),
+    ]
+
+
+def _code_table(findings: Sequence[Finding]) -> rich.table.Table:
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("code", "severity", "findings", "tasks", "allowed", "what to do"):
+        is_number = name in ("findings", "tasks", "allowed")
+        table.add_column(
+            name,
+            justify="right" if is_number else "left",
+            no_wrap=name != "what to do",
+            overflow="fold",
+        )
+    for code, found in by_code(findings).items():
+        about = lint_findings.CODES[code]
+        table.add_row(
+            rich.text.Text(code, style=_STYLES[about.severity]),
+            about.severity,
+            f"{len(found):,}",
+            f"{len({one.task for one in found}):,}",
+            f"{sum(one.allowed is not None for one in found):,}",
+            rich.text.Text(f"{about.about[:1].upper()}{about.about[1:]}. {about.fix}"),
+        )
+    return table
