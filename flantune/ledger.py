@@ -33,7 +33,7 @@ def plan(
     """What a run of `num_steps` steps trains on. Prepares what is missing.
 
     Args:
-        num_examples: measured of each task.
+        num_examples: measured of each task; 64 times as many of the mixture are packed.
         vocabulary: path of the run's own vocabulary, where it is not the config's.
     """
     configs.check_whole("num_steps", num_steps)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 60  # of a table on a terminal
 _MAX_CAUTIONS = 5  # of each kind
+_TOTALS = ("examples", "inputs_tokens", "targets_tokens")
 _MIN_WIDTH = 24  # of a task's name
 _UNITS = ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e5, 1e3, "k"))
 TASK_HEADER = (
@@ -28,7 +29,7 @@ TASK_HEADER = (
 TOTAL_HEADER = ("", "tasks", "examples", "%", "tokens", "%")
 
 
-def number(value: float) -> str:
+def number(value: int | float) -> str:
     """A count with at most five digits: 12,345 or 1.23 M."""
     for size, divisor, unit in _UNITS:
         if abs(value) >= size:
@@ -195,7 +196,7 @@ def diff_text(difference: ledger_diff.Difference) -> rich.console.Group:
         last = f"{more} more tasks differ (--json has all). {last}"
     parts: list[rich.console.RenderableType] = []
     if difference.facts:
-        pairs = [(name, str(a), str(b)) for name, (a, b) in difference.facts.items()]
+        pairs = [(name, _value(a), _value(b)) for name, (a, b) in difference.facts.items()]
         parts.append(_table(("", "first", "second"), pairs))
     if rows:
         parts.append(_table(("task", "tokens", "what"), rows, text_columns=(0, 2)))
@@ -208,6 +209,7 @@ def _what(change: ledger_diff.Change) -> str:
     return "\n".join(
         f"{name}: {_value(first)} → {_value(second)}"
         for name, (first, second) in change.fields.items()
+        if name not in _TOTALS  # the change of tokens stands beside
     )
 
 

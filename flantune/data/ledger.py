@@ -28,6 +28,7 @@ from flantune.data import (
 )
 
 FORMAT_VERSION = 1
+_PACKED = 64  # examples packed for each example of a task that is measured: 4,096 by default
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,7 @@ class TaskEntry:
         examples: those that are kept.
         epochs: visits by rows.
         inputs_error: standard error of `mean_inputs_tokens`.
+        measured: examples from which the means, and the shares cut and dropped, are known.
         cut: share of the visits that are kept and shortened.
         dropped: share of the visits that cannot be made to fit.
         templates: how many it may use.
@@ -66,6 +68,7 @@ class TaskEntry:
     mean_targets_tokens: float
     inputs_error: float
     targets_error: float
+    measured: int
     cut: float
     dropped: float
     templates: int
@@ -158,21 +161,21 @@ def plan(
     num_steps: int,
     seed: int,
     num_examples: int = measure.NUM_EXAMPLES,
-    num_packed: int = ledger_rows.NUM_PACKED,
 ) -> Ledger:
     """The ledger of a run.
 
     Args:
         bound: the run's mixture, with the shares that training will use.
-        num_examples: measured of each task.
-        num_packed: examples of the mixture that are packed to see how many share a row.
+        num_examples: measured of each task; 64 times as many of the mixture are packed.
     """
     lengths = {"inputs_length": data.inputs_length, "targets_length": data.targets_length}
     measurer = measure.Measurer(
         vocabulary, seed=seed, store=store, num_examples=num_examples, **lengths
     )
     measured = measurer.measure(bound.members)
-    density = ledger_rows.measure_density(bound, data, vocabulary, seed=seed, num_packed=num_packed)
+    density = ledger_rows.measure_density(
+        bound, data, vocabulary, seed=seed, num_packed=_PACKED * num_examples
+    )
     visits = num_steps * data.batch_size * density.visits_per_row
     found = _entries(catalog, bound, measured, visits)
     return Ledger(
@@ -270,6 +273,7 @@ def _entry(
         mean_targets_tokens=lengths.targets_tokens,
         inputs_error=lengths.inputs_error,
         targets_error=lengths.targets_error,
+        measured=lengths.examples,
         cut=lengths.cut,
         dropped=lengths.dropped,
         templates=len(member.usable),

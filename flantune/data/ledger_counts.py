@@ -12,6 +12,7 @@ one takes over all that was counted. Read `ledger.py` for the plan.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import math
 from typing import Any, Protocol, runtime_checkable
 
 from absl import logging
@@ -162,8 +163,7 @@ class Comparison:
 def compare(planned: Ledger, counts: Counts) -> list[Comparison]:
     """Counts beside a plan of as many steps as were counted, in the ledger's order.
 
-    `deviations` says how many standard errors lie between the tokens planned and counted; the errors are those of the
-    measured lengths and of how many examples share a row, and one example for where the blocks are cut.
+    `deviations` says how many standard errors lie between the tokens planned and counted.
     """
     return [
         _comparison(planned, entry, position, counts)
@@ -174,13 +174,7 @@ def compare(planned: Ledger, counts: Counts) -> list[Comparison]:
 def _comparison(planned: Ledger, entry: TaskEntry, position: int, counts: Counts) -> Comparison:
     examples = int(counts.examples[position])
     inputs, targets = int(counts.inputs_tokens[position]), int(counts.targets_tokens[position])
-    per_example = entry.mean_inputs_tokens + entry.mean_targets_tokens
-    errors = (
-        entry.examples * (entry.inputs_error + entry.targets_error),
-        entry.tokens * planned.examples_per_row_error / planned.examples_per_row,
-        per_example,
-    )
-    error = float(np.sqrt(sum(one**2 for one in errors)))
+    error = _tokens_error(planned, entry)
     difference = inputs + targets - entry.tokens
     return Comparison(
         task=entry.task,
@@ -193,3 +187,23 @@ def _comparison(planned: Ledger, entry: TaskEntry, position: int, counts: Counts
         epochs=examples / max(1.0, entry.rows * (1 - entry.dropped)),
         deviations=difference / error if error else 0.0,
     )
+
+
+def _tokens_error(planned: Ledger, entry: TaskEntry) -> float:
+    """The standard error of a task's planned tokens against those of a run, which are a sample too.
+
+    It has four parts: the mean length, known from `measured` examples and realised in `examples`; the share that is
+    dropped, likewise; how many examples share a row; and one example for where the blocks are cut.
+    """
+    per_example = entry.mean_inputs_tokens + entry.mean_targets_tokens
+    # Inputs and targets may be long together, so their errors add up.
+    mean_error = entry.inputs_error + entry.targets_error
+    both = 1 + entry.examples / max(1.0, entry.measured * (1 - entry.dropped))
+    drop_variance = entry.dropped * (1 - entry.dropped) * entry.visits
+    variances = (
+        entry.examples * mean_error**2 * entry.measured * (1 - entry.dropped) * both,
+        per_example**2 * drop_variance * (1 + entry.visits / max(1, entry.measured)),
+        (entry.tokens * planned.examples_per_row_error / planned.examples_per_row) ** 2,
+        per_example**2,
+    )
+    return math.sqrt(sum(variances))

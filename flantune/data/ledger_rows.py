@@ -17,7 +17,6 @@ from flantune.data import (
     vocabulary as vocabulary_lib,
 )
 
-NUM_PACKED = 4096
 _MIN_BLOCKS = 2  # so that they can differ
 
 
@@ -36,7 +35,7 @@ def measure_density(
     vocabulary: vocabulary_lib.Vocabulary,
     *,
     seed: int,
-    num_packed: int = NUM_PACKED,
+    num_packed: int,
 ) -> Density:
     """How many examples share a row, from the first blocks of the schedule, `num_packed` examples or a little more.
 

@@ -1,6 +1,6 @@
 """`lint`: looks for what goes wrong with tasks in silence: in their rows, their wordings, and their wordings' tokens.
 
-    lint_rows.py     degenerate tasks, from all prepared rows of a split
+    lint_rows.py     degenerate tasks, from all prepared rows of a split; lint_leaks.py: answers that a prompt gives away
     lint_wording.py  templates as text
     lint_tokens.py   templates through a vocabulary
 

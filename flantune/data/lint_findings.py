@@ -134,6 +134,11 @@ CODES = {
         "rows have no answer",
         "Return None for them in to_fields.",
     ),
+    "repeated_option": Code(
+        "warning",
+        "rows list a choice twice, so that a right answer may count as wrong",
+        "Drop these rows in to_fields.",
+    ),
     "answer_in_prompt": Code(
         "warning",
         "the right answer stands in the prompt far more often than the wrong ones",

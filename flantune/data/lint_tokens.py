@@ -182,22 +182,20 @@ class TokenCheck:
                 )
 
     def _options(self, prompts: Sequence[prompting.Prompt]) -> Iterator[Problem]:
-        """The first pair of candidates alike, of each kind."""
-        found: dict[str, list[tuple[prompting.Prompt, str]]] = collections.defaultdict(list)
+        """Different candidates with the same tokens; the same text twice is for `lint_rows.py`."""
+        found: list[str] = []  # of each prompt that has some, the first pair
         for prompt in prompts:
             known: dict[tuple[int, ...], str] = {}
-            for candidate in prompt.candidates:
-                ids = tuple(self._vocabulary.encode(candidate))
-                if ids in known:
-                    kind = "twice" if known[ids] == candidate else "alike"
-                    found[kind].append((prompt, f"{known[ids]!r} and {candidate!r}"))
-                known[ids] = candidate
-        for kind, pairs in found.items():
-            rows = len({id(prompt) for prompt, _ in pairs})
-            words = "are the same text" if kind == "twice" else "have the same tokens"
+            pairs = []
+            for candidate in dict.fromkeys(prompt.candidates):
+                first = known.setdefault(tuple(self._vocabulary.encode(candidate)), candidate)
+                if first != candidate:
+                    pairs.append(f"{first!r} and {candidate!r}")
+            found += pairs[:1]
+        if found:
             yield (
                 "options_alike",
-                f"In {rows:,} of {len(prompts):,} sampled prompts two candidates {words}: {pairs[0][1]}.",
+                f"In {len(found):,} of {len(prompts):,} sampled prompts two candidates have the same tokens: {found[0]}.",
                 None,
             )
 

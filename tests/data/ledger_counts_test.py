@@ -147,7 +147,7 @@ def test_what_was_counted_agrees_with_the_plan(place):
     catalog, store, bound = place
     counted = take(batches(place), 100)
     planned = ledger.plan(
-        catalog, store, bound, DATA, BYTES, num_steps=100, seed=0, num_examples=128, num_packed=512
+        catalog, store, bound, DATA, BYTES, num_steps=100, seed=0, num_examples=16
     )
     for one in ledger_counts.compare(planned, counted.counts):
         assert one.counted_examples == pytest.approx(one.planned_examples, rel=0.02)
@@ -159,7 +159,9 @@ def test_what_was_counted_agrees_with_the_plan(place):
 
 def test_a_task_that_was_not_planned_so_stands_out(place):
     catalog, store, bound = place
-    planned = ledger.plan(catalog, store, bound, DATA, BYTES, num_steps=100, seed=0, num_packed=512)
+    planned = ledger.plan(
+        catalog, store, bound, DATA, BYTES, num_steps=100, seed=0, num_examples=16
+    )
     counts = take(batches(place), 100).counts
     wrong = ledger_counts.Counts(
         examples=counts.examples,

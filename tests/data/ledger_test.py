@@ -67,8 +67,9 @@ def plan(place, mixture, *, num_steps=10, **changes):
     data = DataConfig(**(arguments | changes))
     bound = loading.bind_mixture(catalog, store, mixture, split="train")
     bound = loading.in_tokens(catalog, store, bound, data, BYTES, seed=0)
-    sizes = {"num_examples": 16, "num_packed": 256}
-    return ledger.plan(catalog, store, bound, data, BYTES, num_steps=num_steps, seed=0, **sizes)
+    return ledger.plan(
+        catalog, store, bound, data, BYTES, num_steps=num_steps, seed=0, num_examples=8
+    )
 
 
 def entries(found):

@@ -105,6 +105,13 @@ def test_own_choices_are_part_of_the_input():
     assert found(rows, answer_choices="options") == {}
 
 
+def test_a_choice_that_a_row_lists_twice():
+    rows = [{"text": f"{i}", "options": list("abcab"[: 3 + i]), "label": i} for i in range(3)]
+    assert found(rows, answer_choices="options")["repeated_option"] == (
+        "2 of 3 rows list a choice twice, 'a' for example."
+    )
+
+
 def test_empty_answers():
     rows = [{"text": "a", "answer": " "}, {"text": "b", "answer": []}, {"text": "c", "answer": "d"}]
     assert found(rows)["empty_answer"] == "2 of 3 rows have an empty answer."

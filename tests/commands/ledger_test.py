@@ -1,0 +1,174 @@
+"""`flantune ledger`: the plan as table, JSON, CSV and page; the difference of two; counted against planned."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from flantune import cli, testing
+from flantune.data import Mixture, equal
+from flantune.prompting import Template
+
+RUN = """
+from __gin__ import dynamic_registration
+from flantune import configs
+from flantune import experiments
+
+configs.DataConfig.mixture = "planned"
+configs.DataConfig.modules = ("ledger_command_tasks",)
+configs.DataConfig.vocabulary = "bytes"
+configs.DataConfig.inputs_length = 32
+configs.DataConfig.targets_length = 8
+configs.DataConfig.batch_size = 4
+configs.DataConfig.block_size = 32
+experiments.train.num_steps = 6
+"""
+TRAIN = """
+configs.ModelConfig.vocab_size = 272
+configs.ModelConfig.emb_dim = 16
+configs.ModelConfig.num_heads = 2
+configs.ModelConfig.head_dim = 8
+configs.ModelConfig.mlp_dim = 32
+configs.ModelConfig.num_encoder_layers = 1
+configs.ModelConfig.num_decoder_layers = 1
+configs.ModelConfig.scan_layers = False
+configs.ModelConfig.dtype = "float32"
+configs.OptimizerConfig.name = "adafactor"
+configs.OptimizerConfig.learning_rate = 0.01
+configs.CheckpointConfig.save_every_steps = 2
+experiments.train.log_every_steps = 4
+"""
+TASKS = [
+    testing.make_task(
+        f"plan:{name}",
+        {"train": [{"text": f"{row} [b]" * length, "answer": f"{row % 10}"} for row in range(20)]},
+        templates=[Template(inputs="{text};")],
+        cluster=f"{name} <i>",
+    )
+    for name, length in (("short", 1), ("long", 3))
+]
+MIXTURES = [
+    Mixture(name="half", rates={"plan:*": equal()}),
+    Mixture(name="planned", rates={"half": 3, "plan:short#2_shot": 1}),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def module(tmp_path_factory):
+    """A folder with run files, and a module with their tasks."""
+    place = tmp_path_factory.mktemp("ledger_command")
+    (place / "run.gin").write_text(RUN)
+    (place / "train.gin").write_text(RUN + TRAIN)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        testing.task_module("ledger_command_tasks", TASKS, MIXTURES),
+    ):
+        patch.chdir(place)
+        patch.setenv("FLANTUNE_PREPARED_DIR", str(place / "prepared"))
+        yield place
+
+
+def run(capsys, *arguments):
+    """Standard output of a command that succeeds."""
+    capsys.readouterr()
+    assert cli.main(["ledger", *arguments, "--examples", "4"]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_table_has_tasks_totals_and_facts(capsys):
+    text = run(capsys, "run.gin")
+    assert "planned (train), 3 tasks" in text
+    for name in ("plan:short", "plan:long", "plan:short#2_shot", "half", "(direct)", "2_shot"):
+        assert name in text
+    assert "6 of 4 rows" in text
+
+
+def test_steps_and_mixture_can_be_chosen(capsys):
+    value = json.loads(run(capsys, "run.gin", "--steps", "60", "--mixture", "plan:long", "--json"))
+    assert (value["num_steps"], value["mixture"]) == (60, "plan:long")
+    assert [entry["task"] for entry in value["tasks"]] == ["plan:long"]
+
+
+def test_json_has_totals_and_warnings_too(capsys):
+    value = json.loads(run(capsys, "run.gin", "--steps", "2000", "--json"))
+    assert {one["name"]: one["rate"] for one in value["totals"]["setting"]} == {
+        "": pytest.approx(0.75),
+        "2_shot": pytest.approx(0.25),
+    }
+    assert "epochs" in {one["code"] for one in value["warnings"]}
+
+
+def test_csv_has_a_line_for_each_task(capsys, module):
+    run(capsys, "run.gin", "--csv", "plan.csv")
+    with (module / "plan.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["task"] for row in rows] == ["plan:long", "plan:short", "plan:short#2_shot"]
+    assert sum(float(row["rate"]) for row in rows) == pytest.approx(1)
+    assert json.loads(rows[0]["submixtures"]) == {"half": pytest.approx(0.375)}
+    assert json.loads(rows[2]["shots"]) == [2]
+
+
+def test_the_page_is_complete_and_escapes_texts(capsys, module):
+    run(capsys, "run.gin", "--html", "plan.html")
+    page = (module / "plan.html").read_text()
+    assert page.count("<svg") == 4  # submixtures, settings, clusters, epochs
+    assert "<i>" not in page
+    assert "short &lt;i&gt;" in page
+    assert "plan:short#2_shot" in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_diff_of_two_saved_ledgers_and_of_a_run_file(capsys, module):
+    (module / "a.json").write_text(run(capsys, "run.gin", "--json"))
+    (module / "b.json").write_text(run(capsys, "run.gin", "--steps", "12", "--json"))
+    value = json.loads(run(capsys, "--diff", "a.json", "b.json", "--json"))
+    assert value["facts"]["num_steps"] == [6, 12]
+    assert [change["kind"] for change in value["changes"]] == ["changed"] * 3
+    assert "epochs:" in run(capsys, "--diff", "a.json", "b.json")
+    assert "3 tasks are the same." in run(capsys, "--diff", "a.json", "run.gin")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--diff", "run.gin", "run.gin", "--actual", "x"], "exclude each other"),
+        (["--diff", "nothing.json", "run.gin"], "nothing.json"),
+        (["--actual", "nothing"], "no run folder"),
+        (["run.gin", "--steps", "0"], "num_steps must be a whole number of at least 1"),
+        (["run.gin", "--mixture", "plannd"], "Did you mean 'planned'"),
+    ],
+)
+def test_wrong_input_is_one_sentence(capsys, arguments, message):
+    assert cli.main(["ledger", *arguments]) == 2
+    assert message in capsys.readouterr().err.strip().split("\n")[-1]
+
+
+def test_a_run_file_without_steps_needs_them(capsys, module):
+    (module / "no_steps.gin").write_text(RUN.replace("experiments.train.num_steps = 6", ""))
+    assert cli.main(["ledger", "no_steps.gin"]) == 2
+    assert "Give --steps" in capsys.readouterr().err
+    assert "5 of 4 rows" in run(capsys, "no_steps.gin", "--steps", "5")
+
+
+def test_counted_against_planned(capsys, module):
+    assert cli.main(["train", "train.gin", "--run_dir", "run"]) == 0
+    value = json.loads(run(capsys, "--actual", "run", "--json"))
+    assert (value["step"], value["batches"]) == (6, 6)
+    # The training steps count target tokens on the device, all tasks together.
+    assert value["on_device"] == sum(task["counted_targets"] for task in value["tasks"]) > 0
+    assert [task["task"] for task in value["tasks"]] == [
+        entry["task"] for entry in value["planned"]["tasks"]
+    ]
+    for task in value["tasks"]:
+        assert task["counted_examples"] == pytest.approx(task["planned_examples"], rel=0.3)
+    text = run(capsys, "--actual", "run")
+    assert "Counted over 6 batches, until step 6" in text
+    assert "the same." in text
+
+    shutil.copytree(module / "run", module / "changed")
+    config = module / "changed" / "config.gin"
+    config.write_text(config.read_text().replace("'planned'", "'half'"))
+    assert cli.main(["ledger", "--actual", "changed"]) == 2
+    assert "trained on other tasks" in capsys.readouterr().err

@@ -1,0 +1,111 @@
+"""`flantune lint`: findings by task, codes with what to do, JSON, exit status, what a module allows."""
+
+import json
+import sys
+
+import pytest
+
+from flantune import cli, testing
+from flantune.data import InstructionTask, sources
+from flantune.prompting import Template
+
+GOOD = [{"text": f"{i} of ten", "answer": f"{i * i}"} for i in range(20)]
+SAME = [{"text": f"{i} of ten", "answer": "x"} for i in range(20)]
+TASKS = [
+    testing.make_task("lint:good", {"train": GOOD}, templates=[Template(inputs="Q: {text}\nA:")]),
+    testing.make_task(
+        "lint:same", {"test": SAME}, templates=[Template(inputs="Is the the {text}\nA:")]
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def module(tmp_path, monkeypatch):
+    """A module with a task that is sound and one that is not."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLANTUNE_PREPARED_DIR", str(tmp_path / "prepared"))
+    with testing.task_module("lint_command_tasks", TASKS):
+        yield sys.modules["lint_command_tasks"]
+
+
+def run(capsys, *arguments):
+    """Exit status and standard output."""
+    capsys.readouterr()
+    status = cli.main(["lint", *arguments])
+    return status, capsys.readouterr().out
+
+
+def test_errors_give_status_1_and_the_table_says_what_to_do(capsys):
+    status, text = run(capsys, "lint_command_tasks")
+    assert status == 1
+    assert "All 20 rows have the answer 'x'." in text
+    assert "single_label" in text
+    assert "Leave the task out, or read rows with other answers." in text
+    assert "2 tasks with the vocabulary bytes: 1 errors, 1 warnings, 0 notes; allowed: 0." in text
+    assert "lint:good" not in text
+
+
+def test_a_task_without_the_split_is_checked_on_its_first_one(capsys):
+    _, text = run(capsys, "lint_command_tasks", "--json")
+    value = json.loads(text)
+    assert value["splits"] == {"lint:good": "train", "lint:same": "test"}
+    assert value["counts"] == {
+        "single_label": {"findings": 1, "tasks": 1},
+        "typo": {"findings": 1, "tasks": 1},
+    }
+    assert [(one["task"], one["template"]) for one in value["findings"]] == [
+        ("lint:same", None),
+        ("lint:same", 0),
+    ]
+
+
+def test_tasks_can_be_chosen(capsys):
+    assert run(capsys, "lint_command_tasks", "--task", "lint:g*")[0] == 0
+    assert cli.main(["lint", "lint_command_tasks", "--task", "lint:sme"]) == 2
+    assert "Did you mean 'lint:same'" in capsys.readouterr().err
+
+
+def test_what_is_allowed_is_no_error(capsys, module):
+    module.LINT_ALLOW = {"lint:same": {"single_label": "a constant is what we test"}}
+    status, text = run(capsys, "lint_command_tasks")
+    assert status == 0
+    assert "0 errors, 1 warnings, 0 notes; allowed: 1." in text
+    assert "All 20 rows" not in text
+    assert "All 20 rows" in run(capsys, "lint_command_tasks", "--all")[1]
+
+
+def test_a_trained_vocabulary_without_a_run(capsys):
+    status, text = run(capsys, "lint_command_tasks", "--vocabulary", "sentencepiece:400")
+    assert status == 1
+    assert "vocabulary sentencepiece:400: 1 errors, 1 warnings" in text
+
+
+def test_a_run_file_brings_modules_and_vocabulary(capsys, tmp_path):
+    names = {"mixture": "lint:good", "modules": ("lint_command_tasks",), "vocabulary": "bytes+100"}
+    numbers = {"inputs_length": 32, "targets_length": 8, "batch_size": 1}
+    lines = [f"configs.DataConfig.{key} = {value!r}" for key, value in (names | numbers).items()]
+    header = "from __gin__ import dynamic_registration\nfrom flantune import configs\n"
+    (tmp_path / "run.gin").write_text(header + "\n".join(lines) + "\n")
+    assert "with the vocabulary bytes+100" in run(capsys, "run.gin")[1]
+
+
+def test_sources_that_are_not_here_leave_the_templates(capsys):
+    task = InstructionTask(
+        name="lint:gone",
+        source=sources.Jsonl(train="gone.jsonl"),
+        to_fields=dict,
+        templates=(Template(inputs="Is the the {text}\nA:"),),
+        cluster="gone",
+        metrics=(),
+    )
+    with testing.task_module("lint_gone", [task]):
+        status, text = run(capsys, "lint_gone", "--all")
+    assert status == 0
+    assert "no_rows" in text
+    assert "a repeated word" in text
+
+
+def test_without_a_module_there_is_nothing_to_check(capsys):
+    assert cli.main(["lint"]) == 2
+    assert cli.main(["lint", "no_such_module"]) == 2
+    assert "cannot be imported" in capsys.readouterr().err
