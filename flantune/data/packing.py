@@ -141,14 +141,6 @@ def make_rows(
     return dict(zip(BATCH_KEYS, arrays, strict=True))
 
 
-def make_row(
-    examples: Sequence[Example], *, inputs_length: int, targets_length: int
-) -> dict[str, np.ndarray]:
-    """One row of `make_rows`, without the axis of rows."""
-    arrays = make_rows([examples], inputs_length=inputs_length, targets_length=targets_length)
-    return {key: array[0] for key, array in arrays.items()}
-
-
 class _Layout:
     """Where the examples of some rows lie on one side.
 

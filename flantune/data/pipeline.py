@@ -26,6 +26,7 @@ from flantune.data import (
 from flantune.prompting import choice
 
 Batch = dict[str, np.ndarray]
+Row = list[packing.Example]
 _MAX_EMPTY_BLOCKS = 100
 _DEFAULT_LANES = 64
 
@@ -98,11 +99,11 @@ class BlockPacker:
             )
         return examples
 
-    def rows(self, block: int) -> list[Batch]:
+    def rows(self, block: int) -> list[Row]:
         """The block's rows, in the order in which batches take them."""
         examples = self.examples(block)
         if not self._pack:
-            return [packing.make_row([example], **self._lengths) for example in examples]
+            return [[example] for example in examples]
         assignment = packing.assign_rows(
             [len(example.inputs) for example in examples],
             [len(example.targets) for example in examples],
@@ -112,10 +113,11 @@ class BlockPacker:
         order = np.random.Generator(np.random.PCG64(choice.hash64(block, "row_order"))).permutation(
             len(assignment)
         )
-        return [
-            packing.make_row([examples[index] for index in assignment[row]], **self._lengths)
-            for row in order
-        ]
+        return [[examples[index] for index in assignment[row]] for row in order]
+
+    def batch(self, rows: Sequence[Row]) -> Batch:
+        """The arrays of some rows."""
+        return packing.make_rows(rows, **self._lengths)
 
 
 class TrainDataset(grain.IterDataset[Batch]):
@@ -161,7 +163,7 @@ class TrainIterator(grain.DatasetIterator[Batch]):
         rows = [
             row for lane in self._lanes.values() for row in lane.take(self._dataset.rows_per_lane)
         ]
-        return {key: np.stack([row[key] for row in rows]) for key in packing.BATCH_KEYS}
+        return self._dataset.packer.batch(rows)
 
     def get_state(self) -> dict[str, Any]:
         return {"lanes": {str(number): lane.place() for number, lane in self._lanes.items()}}
@@ -192,7 +194,7 @@ class _Lane:
         self._stride = stride
         self._block = first_block
         self._next_row = 0
-        self._rows: list[Batch] | None = None
+        self._rows: list[Row] | None = None
 
     def place(self) -> list[int]:
         return [self._block, self._next_row]
@@ -200,8 +202,8 @@ class _Lane:
     def go_to(self, block: int, next_row: int) -> None:
         self._block, self._next_row, self._rows = int(block), int(next_row), None
 
-    def take(self, count: int) -> list[Batch]:
-        taken: list[Batch] = []
+    def take(self, count: int) -> list[Row]:
+        taken: list[Row] = []
         empty = 0
         while len(taken) < count:
             if self._rows is None:

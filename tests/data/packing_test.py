@@ -93,8 +93,8 @@ def test_an_example_longer_than_a_row_is_an_error(inputs, targets):
 
 
 def test_a_packed_row_by_hand():
-    row = packing.make_row(
-        [example([5, 6, 1], [7, 1], task=3, template=2), example([8, 1], [9, 9, 1], task=4)],
+    batch = packing.make_rows(
+        [[example([5, 6, 1], [7, 1], task=3, template=2), example([8, 1], [9, 9, 1], task=4)]],
         inputs_length=7,
         targets_length=6,
     )
@@ -110,8 +110,10 @@ def test_a_packed_row_by_hand():
         "decoder_task_ids": [3, 3, 4, 4, 4, -1],
         "decoder_template_ids": [2, 2, 0, 0, 0, -1],
     }
-    assert {key: value.tolist() for key, value in row.items()} == expected
-    assert tuple(row) == packing.BATCH_KEYS
+    assert {key: value.tolist() for key, value in batch.items()} == {
+        key: [row] for key, row in expected.items()
+    }
+    assert tuple(batch) == packing.BATCH_KEYS
 
 
 @given(LENGTHS)
@@ -152,9 +154,9 @@ def test_padding_is_zero_and_no_task(lengths):
 def test_a_row_is_the_same_alone_and_among_others(lengths):
     rows, batch = packed(lengths)
     for number, row in enumerate(rows):
-        alone = packing.make_row(row, **ROW)
+        alone = packing.make_rows([row], **ROW)
         for key, array in batch.items():
-            assert np.array_equal(array[number], alone[key])
+            assert np.array_equal(array[number], alone[key][0])
 
 
 def test_an_overfull_row_is_an_error():
