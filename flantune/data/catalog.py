@@ -74,6 +74,10 @@ class Catalog:
         """The share of each task of a mixture, in examples."""
         return rates_lib.shares(self._as_mixture(name), self._book(), sizes)
 
+    def parts(self, name: str, sizes: rates_lib.Sizes) -> list[rates_lib.Part]:
+        """What each task of a mixture gets on each way to it, in examples."""
+        return rates_lib.parts(self._as_mixture(name), self._book(), sizes)
+
     def counts_tokens(self, name: str) -> bool:
         """Whether the rates of a mixture count tokens, so that its shares depend on a vocabulary."""
         return rates_lib.counts_tokens(self._as_mixture(name), self._book())

@@ -4,7 +4,7 @@
     tokens per example  measured on a sample of each task (`measure.py`)
     examples per row    the first blocks of the schedule, packed (`ledger_rows.py`)
 
-Times the rows of a run, these give its totals. Where shares come from: `ledger_parts.py`. Warnings and totals:
+Times the rows of a run, these give its totals. Where shares come from: `rates.py`. Warnings and totals:
 `ledger_totals.py`. Two ledgers: `ledger_diff.py`. Counted against planned: `ledger_counts.py`.
 """
 
@@ -16,12 +16,12 @@ from typing import Any
 from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
-    ledger_parts,
     ledger_rows,
     loading,
     measure,
     members as members_lib,
     mixture as mixture_lib,
+    rates as rates_lib,
     store as store_lib,
     task as task_lib,
     vocabulary as vocabulary_lib,
@@ -195,21 +195,6 @@ def plan(
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Sizes:
-    members: Mapping[str, members_lib.Member]
-    measured: Mapping[str, measure.Lengths]
-
-    def rows(self, member: str) -> int:
-        return len(self.members[member].reader)
-
-    def num_templates(self, member: str) -> int:
-        return len(self.members[member].usable)
-
-    def tokens(self, member: str) -> float:
-        return self.measured[member].tokens_per_visit
-
-
 def _entries(
     catalog: catalog_lib.Catalog,
     bound: loading.BoundMixture,
@@ -217,8 +202,9 @@ def _entries(
     visits: float,
 ) -> list[TaskEntry]:
     members = {member.name: member for member in bound.members}
-    parts: dict[str, list[ledger_parts.Part]] = {name: [] for name in members}
-    for part in ledger_parts.parts(catalog, bound.name, _Sizes(members, measured)):
+    sizes = loading.Sizes(members, lambda member: measured[member.name].tokens_per_visit)
+    parts: dict[str, list[rates_lib.Part]] = {name: [] for name in members}
+    for part in catalog.parts(bound.name, sizes):
         parts[part.task].append(part)
     per_visit = {name: lengths.tokens_per_visit for name, lengths in measured.items()}
     shares = dict(zip(members, bound.rates, strict=True))
@@ -238,7 +224,7 @@ def _entries(
 
 def _entry(
     member: members_lib.Member,
-    parts: Sequence[ledger_parts.Part],
+    parts: Sequence[rates_lib.Part],
     lengths: measure.Lengths,
     *,
     rate: float,

@@ -94,7 +94,7 @@ class BoundMixture:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Sizes:
+class Sizes:
     """Sizes of bound members; lengths are asked for only where rates count tokens."""
 
     members: Mapping[str, members_lib.Member]
@@ -148,7 +148,7 @@ def shares(
     mean_length: Callable[[members_lib.Member], float],
 ) -> dict[str, float]:
     """The share of each bound member of a mixture, in examples."""
-    return catalog.rates(name, _Sizes(members, mean_length))
+    return catalog.rates(name, Sizes(members, mean_length))
 
 
 def in_tokens(

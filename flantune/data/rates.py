@@ -53,20 +53,44 @@ def members(mixture: mixture_lib.Mixture, book: Book) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_expand(mixture, book, ())))
 
 
-def shares(mixture: mixture_lib.Mixture, book: Book, sizes: Sizes) -> dict[str, float]:
-    """The share of each task in examples; shares add up to 1 and none is 0.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Part:
+    """What a task gets through one submixture.
+
+    Attributes:
+        path: names of the mixtures inside the whole one that lead to the task; () where it is a direct member.
+        share: of all examples of the whole mixture.
+        rate: of the member that brings the task in.
+    """
+
+    task: str
+    path: tuple[str, ...]
+    share: float
+    rate: mixture_lib.Rate
+
+
+def parts(mixture: mixture_lib.Mixture, book: Book, sizes: Sizes) -> list[Part]:
+    """What each task gets on each way to it; shares add up to 1 and none is 0.
+
+    Example: "all" of {"flan": 0.5, "cot": 0.5}, where both hold the task "qa:a", has a part of "qa:a" with the path
+    ("flan",) and one with the path ("cot",).
 
     Raises:
         KeyError, ValueError: as `members`; ValueError also where every task is empty.
     """
-    found: dict[str, float] = {}
-    for name, weight in _weighted(mixture, book, sizes, ()):
-        if weight > 0:
-            found[name] = found.get(name, 0.0) + weight
-    total = sum(found.values())
+    found = [part for part in _weighted(mixture, book, sizes, ()) if part.share > 0]
+    total = sum(part.share for part in found)
     if not total:
         raise ValueError(f"Mixture {mixture.name!r} has no example: every task is empty.")
-    return {name: weight / total for name, weight in found.items()}
+    return _scaled(found, 1 / total)
+
+
+def shares(mixture: mixture_lib.Mixture, book: Book, sizes: Sizes) -> dict[str, float]:
+    """The share of each task in examples, over all of its parts."""
+    found: dict[str, float] = {}
+    for part in parts(mixture, book, sizes):
+        found[part.task] = found.get(part.task, 0.0) + part.share
+    return found
 
 
 def counts_tokens(mixture: mixture_lib.Mixture, book: Book) -> bool:
@@ -77,31 +101,47 @@ def counts_tokens(mixture: mixture_lib.Mixture, book: Book) -> bool:
 
 def _weighted(
     mixture: mixture_lib.Mixture, book: Book, sizes: Sizes, path: tuple[str, ...]
-) -> list[tuple[str, float]]:
-    """Tasks and their weights in examples, on one scale for the whole mixture."""
+) -> list[Part]:
+    """The parts of a mixture; their shares are weights in examples, on one scale for the whole mixture."""
     _check_cycle(mixture, path)
     in_tokens = mixture.unit == "tokens"
-    weighted: list[tuple[str, float]] = []
+    weighted: list[Part] = []
     for member, rate in mixture.rates.items():
         if member in book.mixtures:
-            inner = _weighted(book.mixtures[member], book, sizes, (*path, mixture.name))
-        else:
-            names = _matches(mixture, member, book)
-            inner = [(name, 1.0 if sizes.rows(name) else 0.0) for name in names]
-        if not isinstance(rate, int | float):
             inner = [
-                (name, rate.of(sizes.rows(name), sizes.num_templates(name))) for name, _ in inner
+                dataclasses.replace(part, path=(member, *part.path))
+                for part in _weighted(book.mixtures[member], book, sizes, (*path, mixture.name))
             ]
-            if in_tokens:
-                inner = [(name, weight / sizes.tokens(name)) for name, weight in inner if weight]
-            weighted += inner
-            continue
-        # The member as a whole gets `rate`: of examples, or of tokens, as many as its own examples have.
-        total = sum(
-            weight * (sizes.tokens(name) if in_tokens else 1.0) for name, weight in inner if weight
-        )
-        weighted += [(name, rate * weight / total) for name, weight in inner if weight]
+        else:
+            inner = [
+                Part(task=name, path=(), share=1.0 if sizes.rows(name) else 0.0, rate=rate)
+                for name in _matches(mixture, member, book)
+            ]
+        if isinstance(rate, int | float):
+            # The member as a whole gets `rate`: of examples, or of tokens, as many as its own examples have.
+            total = sum(
+                part.share * (sizes.tokens(part.task) if in_tokens else 1.0)
+                for part in inner
+                if part.share
+            )
+            weighted += _scaled(inner, rate / total) if total else []
+        else:
+            weighted += [_rated(part, rate, sizes, in_tokens) for part in inner]
     return weighted
+
+
+def _scaled(found: list[Part], factor: float) -> list[Part]:
+    return [dataclasses.replace(part, share=part.share * factor) for part in found]
+
+
+def _rated(
+    part: Part, rate: mixture_lib.Proportional | mixture_lib.Equal, sizes: Sizes, in_tokens: bool
+) -> Part:
+    """The part with the weight that a rate for each task gives it."""
+    weight = rate.of(sizes.rows(part.task), sizes.num_templates(part.task))
+    if weight and in_tokens:
+        weight /= sizes.tokens(part.task)
+    return dataclasses.replace(part, share=weight, rate=rate)
 
 
 def _expand(mixture: mixture_lib.Mixture, book: Book, path: tuple[str, ...]) -> list[str]:

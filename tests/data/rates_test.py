@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from flantune import testing
-from flantune.data import Mixture, catalog as catalog_lib, equal, ledger_parts, proportional
+from flantune.data import Mixture, catalog as catalog_lib, equal, proportional
 
 ROWS = {"t:a": 100, "t:b": 300, "u:c": 50}
 
@@ -29,7 +29,7 @@ def parts(*mixtures):
         tasks={name: testing.make_task(name, {"train": []}) for name in ROWS},
         mixtures={mixture.name: mixture for mixture in mixtures},
     )
-    found = ledger_parts.parts(catalog, mixtures[-1].name, Sizes())
+    found = catalog.parts(mixtures[-1].name, Sizes())
     totals = {}
     for part in found:
         totals[part.task] = totals.get(part.task, 0.0) + part.share
@@ -80,8 +80,9 @@ def test_rates_in_tokens_have_the_same_parts(unit):
     assert set(found) == {("t:a", ("inner",)), ("t:b", ("inner",)), ("u:c", ()), ("t:b", ())}
 
 
-def test_a_task_alone_has_no_parts():
+def test_a_task_alone_is_one_part():
     catalog = catalog_lib.Catalog(
         modules=(), tasks={"t:a": testing.make_task("t:a", {"train": []})}, mixtures={}
     )
-    assert ledger_parts.parts(catalog, "t:a", Sizes()) == []
+    (part,) = catalog.parts("t:a", Sizes())
+    assert (part.task, part.path, part.share) == ("t:a", (), 1.0)
