@@ -10,7 +10,7 @@ from flantune import run_folder
 from flantune.configs import DataConfig, EvalConfig, MeshConfig, ModelConfig
 from flantune.data import (
     catalog as catalog_lib,
-    loading,
+    mixture_vocabulary,
     store as store_lib,
     tokenize,
     vocabulary as vocabulary_lib,
@@ -101,7 +101,7 @@ def restore(
     folder = epath.Path(checkpoint)
     saved = checkpoints.Checkpoints(folder)
     found_step = saved.latest_step() if step is None else step
-    vocabulary = loading.load_vocabulary(data, folder / run_folder.VOCABULARY)
+    vocabulary = mixture_vocabulary.of_run(data, folder / run_folder.VOCABULARY)
     network = make_network(model, vocabulary)
     device_mesh = sharding.make_mesh(mesh)
     params = saved.restore_params(_abstract_params(network, device_mesh, mesh), found_step)

@@ -26,6 +26,7 @@ from flantune.data import (
     catalog as catalog_lib,
     ledger_counts,
     loading,
+    mixture_vocabulary,
     prepare as prepare_lib,
     split_job,
     store as store_lib,
@@ -50,7 +51,7 @@ def prepare(
     size = vocabulary_lib.size_to_train(data.vocabulary)
     if size is not None and not result.failed:
         bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
-        loading.trained_vocabulary(store, data, bound, size)
+        mixture_vocabulary.trained(store, data, bound, size)
     return result
 
 
@@ -86,10 +87,10 @@ def train(
     folder = epath.Path(run_dir)
     catalog, store = _prepared(data, _splits(data, evaluation))
     if data.held_out is not None:
-        found = leakage.find(data=data, evaluation=evaluation, plan=data.held_out)
-        found.raise_if_violated()
+        leaks = leakage.check(catalog, store, data, evaluation, plan=data.held_out)
+        leaks.raise_if_violated()
     bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
-    vocabulary = loading.load_vocabulary(
+    vocabulary = mixture_vocabulary.of_run(
         data, folder / run_folder.VOCABULARY, store=store, bound=bound
     )
     bound = loading.in_tokens(catalog, store, bound, data, vocabulary, seed=seed)
@@ -283,9 +284,9 @@ def train_vocabulary(
     vocabulary_lib.size_to_train(data.vocabulary)  # raises before anything is prepared
     catalog, store = _prepared(data, [(data.mixture, data.split)])
     bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
-    model = loading.trained_vocabulary(store, data, bound, size)
+    model = mixture_vocabulary.trained(store, data, bound, size)
     atomic.write_bytes(output, model)
-    texts = loading.rendered_texts(bound, data)
+    texts = mixture_vocabulary.rendered_texts(bound, data)
     return vocabulary_report.report(
         vocabulary_lib.SentencePieceVocabulary(model, output), list(texts)
     )
@@ -298,14 +299,14 @@ def _vocabulary(
     bound: loading.BoundMixture,
 ) -> vocabulary_lib.Vocabulary:
     """The vocabulary of a config; one that is trained is the run's, or of `bound` where there is no run's mixture."""
-    size = vocabulary_lib.size_to_train(data.vocabulary)
-    if size is None:
-        return vocabulary_lib.load(data.vocabulary)
-    if data.mixture:
+
+    def bind() -> loading.BoundMixture:
+        if not data.mixture:
+            return bound
         _prepare(catalog, store, data, [(data.mixture, data.split)]).raise_if_failed()
-        bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
-    model = loading.trained_vocabulary(store, data, bound, size)
-    return vocabulary_lib.SentencePieceVocabulary(model, data.vocabulary)
+        return loading.bind_mixture(catalog, store, data.mixture, split=data.split)
+
+    return mixture_vocabulary.of_config(data, store, bind)
 
 
 def _splits(

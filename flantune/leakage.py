@@ -39,19 +39,33 @@ def find(
         ValueError: there is nothing to check: neither a plan nor a suite.
     """
     store = loading.open_store(data)
-    folder = loading.data_dir(data)
-    catalog = catalog_lib.load(data.modules, store, folder)
     suites = () if evaluation is None else evaluation.suites
-    plan = plan or data.held_out
+    wanted = [(data.mixture, data.split)]
+    wanted += [(suite.mixture or data.mixture, suite.split) for suite in suites]
+    catalog = loading.load_catalog(data, store, [name for name, _ in wanted])
+    _prepare(catalog, store, data, wanted)
+    return check(
+        catalog, store, data, evaluation, plan=plan or data.held_out, num_processes=num_processes
+    )
+
+
+def check(
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+    data: DataConfig,
+    evaluation: EvalConfig | None,
+    *,
+    plan: str | None,
+    num_processes: int | None = None,
+) -> held_out.Report:
+    """The same, of a run whose own splits are prepared."""
+    suites = () if evaluation is None else evaluation.suites
     if plan is None and not suites:
         raise ValueError(
             "There is nothing to look for: name a plan with --plan, or bind DataConfig.held_out or EvalConfig.suites."
         )
     chosen = NO_PLAN if plan is None else named(catalog, plan)
-    wanted = [(data.mixture, data.split), *held_out.wanted(chosen)]
-    wanted += [(suite.mixture or data.mixture, suite.split) for suite in suites]
-    tasks = [(catalog.tasks[name], own) for name, own in loading.splits_needed(catalog, wanted)]
-    prepare_lib.prepare(tasks, store, folder).raise_if_failed()
+    _prepare(catalog, store, data, held_out.wanted(chosen))
     return held_out.check(
         catalog,
         store,
@@ -60,6 +74,16 @@ def find(
         evaluation=evaluated(catalog, store, data.mixture, suites),
         num_processes=num_processes,
     )
+
+
+def _prepare(
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+    data: DataConfig,
+    wanted: Sequence[tuple[str, str]],
+) -> None:
+    tasks = [(catalog.tasks[name], own) for name, own in loading.splits_needed(catalog, wanted)]
+    prepare_lib.prepare(tasks, store, loading.data_dir(data)).raise_if_failed()
 
 
 def named(catalog: catalog_lib.Catalog, name: str) -> HeldOutPlan:

@@ -18,6 +18,7 @@ from flantune.data import (
     ledger_counts,
     loading,
     measure,
+    mixture_vocabulary,
     vocabulary as vocabulary_lib,
 )
 
@@ -42,12 +43,11 @@ def plan(
     store = loading.open_store(data)
     catalog = loading.load_catalog(data, store, [data.mixture])
     bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
-    size = vocabulary_lib.size_to_train(data.vocabulary)
-    if vocabulary is not None or size is None:
-        loaded = vocabulary_lib.load(vocabulary or data.vocabulary)
-    else:
-        model = loading.trained_vocabulary(store, data, bound, size)
-        loaded = vocabulary_lib.SentencePieceVocabulary(model, data.vocabulary)
+    loaded = (
+        mixture_vocabulary.of_config(data, store, lambda: bound)
+        if vocabulary is None
+        else vocabulary_lib.load(vocabulary)
+    )
     bound = loading.in_tokens(catalog, store, bound, data, loaded, seed=seed)
     return ledger_lib.plan(
         catalog,

@@ -18,6 +18,7 @@ from flantune.data import (
     lint as lint_lib,
     lint_findings,
     loading,
+    mixture_vocabulary,
     names as names_lib,
     prepare as prepare_lib,
     store as store_lib,
@@ -99,20 +100,19 @@ def _vocabulary(
     catalog: catalog_lib.Catalog, store: store_lib.Store, data: DataConfig
 ) -> vocabulary_lib.Vocabulary:
     """The config's vocabulary; one that is trained is the run's or, without a run, that of all prepared tasks together."""
-    size = vocabulary_lib.size_to_train(data.vocabulary)
-    if size is None:
-        return vocabulary_lib.load(data.vocabulary)
-    mixture = data.mixture
-    if not mixture:
+
+    def bind() -> loading.BoundMixture:
+        if data.mixture:
+            return loading.bind_mixture(catalog, store, data.mixture, split=data.split)
         prepared = {
             name: task
             for name, task in catalog.tasks.items()
             if store.manifest(task, data.split) is not None
         }
-        catalog, mixture = dataclasses.replace(catalog, tasks=prepared, mixtures={}), "*"
-    bound = loading.bind_mixture(catalog, store, mixture, split=data.split)
-    model = loading.trained_vocabulary(store, data, bound, size)
-    return vocabulary_lib.SentencePieceVocabulary(model, data.vocabulary)
+        every = dataclasses.replace(catalog, tasks=prepared, mixtures={})
+        return loading.bind_mixture(every, store, "*", split=data.split)
+
+    return mixture_vocabulary.of_config(data, store, bind)
 
 
 def by_code(findings: Iterable[Finding]) -> dict[str, list[Finding]]:

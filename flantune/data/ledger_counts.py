@@ -26,7 +26,6 @@ KEY = "counted"
 
 
 @runtime_checkable
-@runtime_checkable
 class Batches(Protocol):
     """Batches and the place in their sequence, as the trainer takes them."""
 

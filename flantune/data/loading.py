@@ -4,18 +4,15 @@ Read `pipeline.py` for what the batches hold, and `registry.py` for the same tas
 """
 
 import atexit
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
-import itertools
 import os
 import pathlib
 from typing import TYPE_CHECKING
 import weakref
 
-from absl import logging
 from etils import epath
 
-from flantune import atomic
 from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
@@ -29,7 +26,6 @@ from flantune.data import (
     tokenize,
     vocabulary as vocabulary_lib,
 )
-from flantune.prompting import choice
 
 if TYPE_CHECKING:
     import grain
@@ -37,13 +33,6 @@ if TYPE_CHECKING:
     from flantune.data import pipeline
 
 _PREFETCH_BATCHES = 4
-# What a vocabulary trained on the spot sees, at most; more changes few pieces and takes minutes.
-_VOCABULARY_EXAMPLES = 20_000
-_VOCABULARY_CHARACTERS = 4_000_000
-_VOCABULARY_STALE_EXAMPLES = 1_000  # so many without a new line: a small mixture has been seen
-_VOCABULARY_KEY_LINES = 1_000
-_REPORT_EXAMPLES = 2_000  # what a vocabulary is looked at with
-_VOCABULARY_SEED = 0  # not the run's: runs of different seeds share ids
 
 
 def data_dir(config: DataConfig) -> pathlib.Path:
@@ -263,94 +252,6 @@ def make_schedule(
         seed=seed,
         lanes=lanes,
     )
-
-
-def rendered_lines(bound: BoundMixture, config: DataConfig) -> Iterator[str]:
-    """Different lines of the mixture's first prompts and targets: what a vocabulary is trained on."""
-    seen: set[str] = set()
-    characters = stale = 0
-    num_blocks = _VOCABULARY_EXAMPLES // config.block_size + 1
-    for found in _rendered_blocks(bound, config, _VOCABULARY_SEED, num_blocks):
-        before = len(seen)
-        for text in found:
-            for line in text.split("\n"):
-                if line and line not in seen:  # a definition counts once, not for each row
-                    seen.add(line)
-                    characters += len(line)
-                    yield line
-        stale = 0 if len(seen) > before else stale + config.block_size
-        if characters > _VOCABULARY_CHARACTERS or stale > _VOCABULARY_STALE_EXAMPLES:
-            return
-
-
-def rendered_texts(bound: BoundMixture, config: DataConfig) -> Iterator[str]:
-    """Whole prompts and targets of a mixture: what a vocabulary is looked at with; chosen with another seed."""
-    num_blocks = _REPORT_EXAMPLES // config.block_size + 1
-    for found in _rendered_blocks(bound, config, _VOCABULARY_SEED + 1, num_blocks):
-        yield from found
-
-
-def _rendered_blocks(
-    bound: BoundMixture, config: DataConfig, seed: int, num_blocks: int
-) -> Iterator[list[str]]:
-    """Prompts and targets of the first blocks of a mixture."""
-    schedule = make_schedule(bound, config, seed)
-    for block in range(num_blocks):
-        requests = [
-            prompts.Request(bound.members[visit.task], visit.row, visit.epoch)
-            for visit in schedule.block(block)
-        ]
-        found = [prompt for prompt in prompts.render(requests, seed=seed) if prompt]
-        yield [text for prompt in found for text in (prompt.inputs, prompt.targets)]
-
-
-def trained_vocabulary(
-    store: store_lib.Store, config: DataConfig, bound: BoundMixture, size: int
-) -> bytes:
-    """The SentencePiece model of a mixture, trained once for the prepared rows and then kept in the store."""
-    rows = [
-        (
-            member.name,
-            *(reader.manifest.shards for reader in (member.reader, member.pool) if reader),
-        )
-        for member in bound.members
-    ]
-    # The first lines stand for the wordings and the code that renders them.
-    lines = list(itertools.islice(rendered_lines(bound, config), _VOCABULARY_KEY_LINES))
-    trainer = vocabulary_lib.TRAINER_VERSION
-    key = choice.hash64(trainer, size, config.block_size, rows, bound.rates, lines)
-    path = store.root / "vocabularies" / f"{size}-{key:016x}.model"
-    if not path.exists():
-        logging.info("Training a vocabulary of %d pieces on %s.", size, bound.name)
-        atomic.write_bytes(path, vocabulary_lib.train(rendered_lines(bound, config), size))
-    return path.read_bytes()
-
-
-def load_vocabulary(
-    config: DataConfig,
-    path: epath.Path,
-    *,
-    store: store_lib.Store | None = None,
-    bound: BoundMixture | None = None,
-) -> vocabulary_lib.Vocabulary:
-    """The vocabulary of a run, kept as `path` unless it is bytes.
-
-    A file that is there already is used as it is: a resumed run must not change its ids. Otherwise the config says
-    which one; one to be trained needs the store and the mixture.
-    """
-    if path.exists():
-        return vocabulary_lib.load(os.fspath(path))
-    size = vocabulary_lib.size_to_train(config.vocabulary)
-    if size is not None:
-        if store is None or bound is None:
-            raise ValueError(f"The run's trained vocabulary {path} is missing.")
-        model = trained_vocabulary(store, config, bound, size)
-        atomic.write_bytes(path, model)
-        return vocabulary_lib.SentencePieceVocabulary(model, os.fspath(path))
-    vocabulary = vocabulary_lib.load(config.vocabulary)
-    if isinstance(vocabulary, vocabulary_lib.SentencePieceVocabulary):
-        atomic.write_bytes(path, vocabulary.model)
-    return vocabulary
 
 
 def splits_needed(

@@ -150,7 +150,8 @@ class SentencePieceVocabulary:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text up to the first end of sequence; ids outside the vocabulary (its padding) are skipped."""
-        kept = [token for token in _before_eos(ids) if PAD_ID <= token < self.size]
+        size = self.size  # asked of SentencePiece: once, not for each token
+        kept = [token for token in _before_eos(ids) if PAD_ID <= token < size]
         return self._processor.decode(kept)
 
     def is_byte(self, token: int) -> bool:

@@ -29,6 +29,7 @@ from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
     loading,
+    mixture_vocabulary,
     prepare,
     prompts,
     registry,
@@ -183,7 +184,7 @@ def main() -> None:
         root = pathlib.Path(folder)
         config = make_config(given.data_dir, root)
         _, bound = bind(config)
-        model = loading.trained_vocabulary(loading.open_store(config), config, bound, 4000)
+        model = mixture_vocabulary.trained(loading.open_store(config), config, bound, 4000)
         pathlib.Path(config.vocabulary).write_bytes(model)
         rounds = [
             {side: run_side(side, given.data_dir, root) for side in SIDES} for _ in range(ROUNDS)

@@ -84,7 +84,7 @@ def fill_store(root, num_tasks):
     with testing.task_module(MODULE, tasks, [Mixture(name=MIXTURE, rates={"*": proportional()})]):
         catalog = catalog_lib.load(config.modules, store, root)
     bound = loading.bind_mixture(catalog, store, MIXTURE, split="train")
-    model = loading.trained_vocabulary(store, config, bound, PIECES)
+    model = mixture_vocabulary.trained(store, config, bound, PIECES)
     (root / "vocabulary.model").write_bytes(model)
 
 

@@ -28,6 +28,7 @@ from flantune.data import (
     Mixture,
     catalog as catalog_lib,
     loading,
+    mixture_vocabulary,
     packing,
     prepare,
     proportional,
@@ -93,7 +94,7 @@ def real_mixtures(patterns, blocks):
         )
         for name in patterns:
             bound = loading.bind_mixture(catalog, store, name, split="train")
-            model = loading.trained_vocabulary(store, config, bound, 32_000)
+            model = mixture_vocabulary.trained(store, config, bound, 32_000)
             vocabulary = vocabulary_lib.SentencePieceVocabulary(model, "vocabulary.model")
             packer = loading.train_dataset(bound, config, vocabulary, seed=0).packer
             yield (

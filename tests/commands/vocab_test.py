@@ -8,7 +8,13 @@ import pytest
 from flantune import testing
 from flantune.commands import vocab
 from flantune.configs import DataConfig
-from flantune.data import Mixture, catalog as catalog_lib, loading, vocabulary as vocabulary_lib
+from flantune.data import (
+    Mixture,
+    catalog as catalog_lib,
+    loading,
+    mixture_vocabulary,
+    vocabulary as vocabulary_lib,
+)
 from flantune.prompting import Template
 
 WORDS = ("garden", "window", "button", "silver", "orange", "planet", "basket", "yellow")
@@ -86,7 +92,7 @@ def test_it_is_the_one_that_training_makes_on_the_spot(workplace):
     store = testing.prepare([TASK], workplace / "elsewhere")
     catalog = catalog_lib.load([MODULE], store, workplace)
     bound = loading.bind_mixture(catalog, store, "vocab_all", split="train")
-    model = loading.trained_vocabulary(store, config, bound, 460)
+    model = mixture_vocabulary.trained(store, config, bound, 460)
     assert (workplace / "one.model").read_bytes() == model
 
 
