@@ -1,8 +1,6 @@
 """`flantune lint`: what is wrong with the tasks and templates of some modules. Exit status 1 where there are errors."""
 
 import argparse
-import importlib
-import pkgutil
 
 import rich.console
 
@@ -60,17 +58,6 @@ def _is_gin(name: str) -> bool:
     return name.endswith(".gin")
 
 
-def _expand(name: str) -> list[str]:
+def _expand(name: str) -> tuple[str, ...]:
     """A module by its name; "package.*" stands for every module of a package that exports tasks or mixtures."""
-    if not name.endswith(".*"):
-        return [name]
-    package = importlib.import_module(name.removesuffix(".*"))
-    found = sorted(
-        f"{package.__name__}.{one.name}" for one in pkgutil.iter_modules(package.__path__)
-    )
-    exports = ("TASKS", "MIXTURES", "SETTINGS")
-    return [
-        module
-        for module in found
-        if any(hasattr(importlib.import_module(module), export) for export in exports)
-    ]
+    return shared.modules_of(name.removesuffix(".*")) if name.endswith(".*") else (name,)

@@ -6,9 +6,11 @@ A command is a module here with `add(commands)`, which adds its parser; the pars
 
 import argparse
 from collections.abc import Callable, Sequence
+import importlib
 import logging as std_logging
 import os
 import pathlib
+import pkgutil
 from typing import TypeAlias
 
 from etils import epath
@@ -85,6 +87,19 @@ def _config_of(checkpoint: str) -> epath.Path:
             f"--checkpoint {checkpoint} is no run folder: it has no {run_folder.CONFIG}."
         )
     return path
+
+
+def modules_of(package: str) -> tuple[str, ...]:
+    """The modules of a package that a catalog can hold, by name."""
+    from flantune.data import catalog
+
+    folder = importlib.import_module(package).__path__
+    names = sorted(f"{package}.{module.name}" for module in pkgutil.iter_modules(folder))
+    return tuple(
+        name
+        for name in names
+        if any(hasattr(importlib.import_module(name), export) for export in catalog.EXPORTS)
+    )
 
 
 def ours_or_warning(record: std_logging.LogRecord) -> bool:

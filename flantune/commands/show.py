@@ -1,8 +1,6 @@
 """`flantune show`: a module's tasks, a mixture's shares, or a task's templates and rendered examples."""
 
 import argparse
-import importlib
-import pkgutil
 
 from flantune.commands import shared
 
@@ -63,7 +61,7 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
 
 def _defaults(name: str) -> list[str]:
     """Bindings instead of a run file: all modules, bytes, lengths in which most prompts fit."""
-    modules = (name,) if ":" not in name and "." in name else _all_modules()
+    modules = (name,) if ":" not in name and "." in name else shared.modules_of(_TASKS)
     values = {
         "mixture": "",
         "modules": modules,
@@ -73,14 +71,3 @@ def _defaults(name: str) -> list[str]:
         "batch_size": 1,
     }
     return [f"configs.DataConfig.{field}={value!r}" for field, value in values.items()]
-
-
-def _all_modules() -> tuple[str, ...]:
-    package = importlib.import_module(_TASKS)
-    found = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
-    exported = []
-    for name in found:
-        module = importlib.import_module(f"{_TASKS}.{name}")
-        if hasattr(module, "TASKS") or hasattr(module, "MIXTURES"):
-            exported.append(f"{_TASKS}.{name}")
-    return tuple(exported)

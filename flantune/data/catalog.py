@@ -23,7 +23,7 @@ from flantune.data import (
 from flantune.prompting import settings as settings_lib
 
 T = TypeVar("T")
-_EXPORTS = ("TASKS", "MIXTURES", "SETTINGS", "PLANS")
+EXPORTS = ("TASKS", "MIXTURES", "SETTINGS", "PLANS")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -167,8 +167,8 @@ def _import(module: str) -> object:
             f"DataConfig.modules names {module!r}, which cannot be imported: {error}. Run from the folder that holds "
             "it, or install it."
         ) from error
-    if not any(hasattr(imported, name) for name in _EXPORTS):
-        raise ValueError(f"The module {module!r} exports none of {', '.join(_EXPORTS)}.")
+    if not any(hasattr(imported, name) for name in EXPORTS):
+        raise ValueError(f"The module {module!r} exports none of {', '.join(EXPORTS)}.")
     return imported
 
 

@@ -76,7 +76,14 @@ def make_config(root):
 def fill_store(root, num_tasks):
     """Prepares all tasks and trains the vocabulary."""
     from flantune import testing
-    from flantune.data import Mixture, catalog as catalog_lib, loading, prepare, proportional
+    from flantune.data import (
+        Mixture,
+        catalog as catalog_lib,
+        loading,
+        mixture_vocabulary,
+        prepare,
+        proportional,
+    )
 
     config, tasks = make_config(root), make_tasks(num_tasks)
     store = loading.open_store(config)
