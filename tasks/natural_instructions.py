@@ -43,6 +43,12 @@ _EXPLAINED = max(positive for _, positive, _, explained in _ENCODINGS.values() i
 _NEGATIVE = max(negative for _, _, negative, _ in _ENCODINGS.values())
 SETTINGS = {name: PromptSetting(group=name) for name in (*_ENCODINGS, *_MORE_ENCODINGS)}
 
+LINT_ALLOW = {
+    f"{FAMILY}:*": {
+        "same_template": "encodings coincide where a task has no negative or explained examples, as in Tk-Instruct"
+    }
+}
+
 
 def files(data_dir: pathlib.Path) -> dict[str, pathlib.Path]:
     """The file of each dataset, by its stem, in the first folder that there is."""
