@@ -86,15 +86,7 @@ def train(
     configs.check_whole("experiments.train.seed", seed, 0)
     folder = epath.Path(run_dir)
     catalog, store = _prepared(data, _splits(data, evaluation))
-    if data.held_out is not None:
-        leaks = leakage.check(catalog, store, data, evaluation, plan=data.held_out)
-        leaks.raise_if_violated()
-    bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
-    vocabulary = mixture_vocabulary.of_run(
-        data, folder / run_folder.VOCABULARY, store=store, bound=bound
-    )
-    bound = loading.in_tokens(catalog, store, bound, data, vocabulary, seed=seed)
-    _log_mixture(bound)
+    bound, vocabulary = _training_data(catalog, store, data, evaluation, folder, seed)
     network = assembly.make_network(model, vocabulary)
     device_mesh = sharding.make_mesh(mesh)
     evaluator = assembly.make_evaluator(
@@ -123,11 +115,7 @@ def train(
         model=network,
         optimizer=made_optimizer,
         optimizer_config=optimizer,
-        batches=ledger_counts.Counted(
-            loading.prefetched(dataset),
-            [member.name for member in bound.members],
-            process_index=jax.process_index(),
-        ),
+        batches=_counted(bound, dataset),
         mesh=device_mesh,
         rules=rules,
         run_dir=folder,
@@ -146,6 +134,38 @@ def train(
     results = assembly.with_baselines(evaluator, tuned, untuned)
     _report(folder, results, {"mixture": data.mixture, "steps": num_steps}, notes)
     return results
+
+
+def _training_data(
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+    data: DataConfig,
+    evaluation: EvalConfig | None,
+    folder: epath.Path,
+    seed: int,
+) -> tuple[loading.BoundMixture, vocabulary_lib.Vocabulary]:
+    """A run's mixture, which its held-out plan allows, and its vocabulary, which its folder keeps."""
+    if data.held_out is not None:
+        leaks = leakage.check(catalog, store, data, evaluation, plan=data.held_out)
+        leaks.raise_if_violated()
+    bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
+    vocabulary = mixture_vocabulary.of_run(
+        data, folder / run_folder.VOCABULARY, store=store, bound=bound
+    )
+    bound = loading.in_tokens(catalog, store, bound, data, vocabulary, seed=seed)
+    _log_mixture(bound)
+    return bound, vocabulary
+
+
+def _counted(
+    bound: loading.BoundMixture, dataset: "pipeline.TrainDataset"
+) -> ledger_counts.Counted:
+    """The batches of this process, counted as the trainer takes them."""
+    import jax
+
+    names = [member.name for member in bound.members]
+    batches = loading.prefetched(dataset)
+    return ledger_counts.Counted(batches, names, process_index=jax.process_index())
 
 
 def _report(

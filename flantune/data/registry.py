@@ -72,8 +72,6 @@ def register(
     Raises:
         ValueError: two names are the same in SeqIO's spelling, or lengths are missing.
     """
-    import seqio
-
     if seqio_modules and lengths is None:
         raise ValueError("register(seqio_modules=...) needs lengths of 'inputs' and 'targets' too.")
     vocabulary = seqio_features.vocabulary_name(features["inputs"].vocabulary) if lengths else ""
@@ -97,26 +95,42 @@ def register(
     _check_names([*catalog.tasks, *catalog.mixtures])
     mixtures = _resolvable(catalog)
     members = _members(catalog, mixtures, settings)
+    _add_tasks(members, rows, features, renderer)
+    for name in mixtures:
+        _add_mixture(name, _Shares(catalog, rows, name, split, mean_length))
+    return (*map(seqio_name, mixtures), *map(seqio_name, members))
+
+
+def _add_tasks(
+    members: Sequence[str],
+    rows: "_Rows",
+    features: Mapping[str, "seqio.Feature"],
+    renderer: registry_tasks.Renderer,
+) -> None:
+    """Publishes the members that SeqIO does not have yet."""
+    import seqio
+
+    known = seqio.TaskRegistry.names()
     for member in members:
-        if seqio_name(member) not in seqio.TaskRegistry.names():
+        if seqio_name(member) not in known:
             registry_tasks.add_task(
                 seqio_name(member),
-                catalog.task(member),
+                rows.catalog.task(member),
                 functools.partial(rows.member, member),
                 features,
                 renderer,
             )
-    for name in mixtures:
-        if seqio_name(name) not in seqio.MixtureRegistry.names():
-            shares = _Shares(catalog, rows, name, split, mean_length)
-            seqio.MixtureRegistry.add(
-                seqio_name(name),
-                [
-                    (seqio_name(member), functools.partial(shares.of, member))
-                    for member in catalog.members(name)
-                ],
-            )
-    return (*map(seqio_name, mixtures), *map(seqio_name, members))
+
+
+def _add_mixture(name: str, shares: "_Shares") -> None:
+    """Publishes a mixture, unless SeqIO has it."""
+    import seqio
+
+    if seqio_name(name) not in seqio.MixtureRegistry.names():
+        rates = [
+            (seqio_name(member), functools.partial(shares.of, member)) for member in shares.members
+        ]
+        seqio.MixtureRegistry.add(seqio_name(name), rates)
 
 
 def _text_and_length(
@@ -208,6 +222,7 @@ class _Shares:
         split: str,
         mean_length: Callable[[members_lib.Member], float],
     ) -> None:
+        self.members = catalog.members(mixture)
         self._mean_length = mean_length
         self._catalog = catalog
         self._rows = rows
@@ -219,10 +234,7 @@ class _Shares:
         return loading.shares(
             self._catalog,
             self._mixture,
-            {
-                name: self._rows.member(name, self._split)
-                for name in self._catalog.members(self._mixture)
-            },
+            {name: self._rows.member(name, self._split) for name in self.members},
             self._mean_length,
         )
 
