@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from flantune import cli
+from flantune import cli, testing
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TASKS = """
@@ -32,32 +32,21 @@ def task(name):
 TASKS = (task("short"), task("long"))
 MIXTURES = (Mixture(name="cli_all", rates={"cli:*": equal()}),)
 """
-RUN = """
-from __gin__ import dynamic_registration
-from flantune import configs
-from flantune import experiments
-
-configs.ModelConfig.vocab_size = 272
-configs.ModelConfig.emb_dim = 16
-configs.ModelConfig.num_heads = 2
-configs.ModelConfig.head_dim = 8
-configs.ModelConfig.mlp_dim = 32
-configs.ModelConfig.num_encoder_layers = 1
-configs.ModelConfig.num_decoder_layers = 1
-configs.ModelConfig.scan_layers = False
-configs.ModelConfig.dtype = "float32"
-configs.DataConfig.mixture = "cli_all"
-configs.DataConfig.modules = ("cli_test_tasks",)
-configs.DataConfig.vocabulary = "bytes"
-configs.DataConfig.inputs_length = 48
-configs.DataConfig.targets_length = 16
-configs.DataConfig.batch_size = 4
-configs.DataConfig.block_size = 16
-configs.OptimizerConfig.name = "adafactor"
-configs.OptimizerConfig.learning_rate = 0.01
-configs.CheckpointConfig.save_every_steps = 3
-experiments.train.num_steps = 5
-experiments.train.log_every_steps = 2
+RUN = testing.run_file(
+    {
+        "DataConfig.mixture": "cli_all",
+        "DataConfig.modules": ("cli_test_tasks",),
+        "DataConfig.vocabulary": "bytes",
+        "DataConfig.inputs_length": 48,
+        "DataConfig.targets_length": 16,
+        "DataConfig.batch_size": 4,
+        "DataConfig.block_size": 16,
+        "CheckpointConfig.save_every_steps": 3,
+        "train.num_steps": 5,
+        "train.log_every_steps": 2,
+    }
+)
+RUN += """
 configs.EvalSuite.name = "seen"
 configs.EvalConfig.suites = (@configs.EvalSuite(),)
 configs.EvalConfig.metric = "exact_match"

@@ -2,6 +2,14 @@
 
 from flantune.testing.members import make_member
 from flantune.testing.registries import temporary_registries
-from flantune.testing.tiny import MODEL, make_task, prepare, task_module
+from flantune.testing.tiny import MODEL, make_task, prepare, run_file, task_module
 
-__all__ = ["MODEL", "make_member", "make_task", "prepare", "task_module", "temporary_registries"]
+__all__ = [
+    "MODEL",
+    "make_member",
+    "make_task",
+    "prepare",
+    "run_file",
+    "task_module",
+    "temporary_registries",
+]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
+import dataclasses
 import pathlib
 import sys
 import types
@@ -63,6 +64,28 @@ def prepare(tasks: Sequence[InstructionTask], root: pathlib.Path) -> store_lib.S
     wanted = [(task, task.source.splits) for task in tasks]
     prepare_lib.prepare(wanted, store, root, num_processes=0).raise_if_failed()
     return store
+
+
+def run_file(bindings: Mapping[str, object], model: ModelConfig = MODEL) -> str:
+    """The text of a run file that trains a tiny model with Adafactor.
+
+    Example: `run_file({"DataConfig.mixture": "all"})` has a line "configs.DataConfig.mixture = 'all'".
+    """
+    values = {
+        **{f"ModelConfig.{name}": value for name, value in dataclasses.asdict(model).items()},
+        "OptimizerConfig.name": "adafactor",
+        "OptimizerConfig.learning_rate": 0.01,
+        **bindings,
+    }
+    lines = [
+        "from __gin__ import dynamic_registration",
+        "from flantune import configs",
+        "from flantune import experiments",
+    ]
+    for name, value in values.items():
+        module = "experiments" if name.startswith("train.") else "configs"
+        lines.append(f"{module}.{name} = {value!r}")
+    return "\n".join(lines) + "\n"
 
 
 @contextlib.contextmanager

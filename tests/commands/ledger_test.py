@@ -10,35 +10,20 @@ from flantune import cli, testing
 from flantune.data import Mixture, equal
 from flantune.prompting import Template
 
-RUN = """
-from __gin__ import dynamic_registration
-from flantune import configs
-from flantune import experiments
-
-configs.DataConfig.mixture = "planned"
-configs.DataConfig.modules = ("ledger_command_tasks",)
-configs.DataConfig.vocabulary = "bytes"
-configs.DataConfig.inputs_length = 32
-configs.DataConfig.targets_length = 8
-configs.DataConfig.batch_size = 4
-configs.DataConfig.block_size = 32
-experiments.train.num_steps = 6
-"""
-TRAIN = """
-configs.ModelConfig.vocab_size = 272
-configs.ModelConfig.emb_dim = 16
-configs.ModelConfig.num_heads = 2
-configs.ModelConfig.head_dim = 8
-configs.ModelConfig.mlp_dim = 32
-configs.ModelConfig.num_encoder_layers = 1
-configs.ModelConfig.num_decoder_layers = 1
-configs.ModelConfig.scan_layers = False
-configs.ModelConfig.dtype = "float32"
-configs.OptimizerConfig.name = "adafactor"
-configs.OptimizerConfig.learning_rate = 0.01
-configs.CheckpointConfig.save_every_steps = 2
-experiments.train.log_every_steps = 4
-"""
+RUN = testing.run_file(
+    {
+        "DataConfig.mixture": "planned",
+        "DataConfig.modules": ("ledger_command_tasks",),
+        "DataConfig.vocabulary": "bytes",
+        "DataConfig.inputs_length": 32,
+        "DataConfig.targets_length": 8,
+        "DataConfig.batch_size": 4,
+        "DataConfig.block_size": 32,
+        "CheckpointConfig.save_every_steps": 2,
+        "train.num_steps": 6,
+        "train.log_every_steps": 4,
+    }
+)
 TASKS = [
     testing.make_task(
         f"plan:{name}",
@@ -59,7 +44,6 @@ def module(tmp_path_factory):
     """A folder with run files, and a module with their tasks."""
     place = tmp_path_factory.mktemp("ledger_command")
     (place / "run.gin").write_text(RUN)
-    (place / "train.gin").write_text(RUN + TRAIN)
     with (
         pytest.MonkeyPatch.context() as patch,
         testing.task_module("ledger_command_tasks", TASKS, MIXTURES),
@@ -153,7 +137,7 @@ def test_a_run_file_without_steps_needs_them(capsys, module):
 
 
 def test_counted_against_planned(capsys, module):
-    assert cli.main(["train", "train.gin", "--run_dir", "run"]) == 0
+    assert cli.main(["train", "run.gin", "--run_dir", "run"]) == 0
     value = json.loads(run(capsys, "--actual", "run", "--json"))
     assert (value["step"], value["batches"]) == (6, 6)
     # The training steps count target tokens on the device, all tasks together.

@@ -1,5 +1,7 @@
 """Prompts of rows: exemplars come from the training split, and never are the query or a copy of it."""
 
+import dataclasses
+
 import pytest
 
 from flantune import testing
@@ -121,10 +123,14 @@ def test_as_many_of_the_first_exemplars_as_fit_and_the_query_whole(length):
 
 def test_a_setting_may_give_exemplars_less_room():
     member = testing.make_member(QA, "5_shot", split="test")
-    object.__setattr__(member.setting, "max_input_tokens", 60)
-    assert len(tokenized(member, 0, 500).inputs) <= 60
-    object.__setattr__(member.setting, "max_input_tokens", 5)
-    alone = tokenized(member, 0, 500)
+
+    def with_room(tokens):
+        setting = dataclasses.replace(member.setting, max_input_tokens=tokens)
+        return tokenized(dataclasses.replace(member, setting=setting), 0, 500)
+
+    assert len(tokenized(member, 0, 500).inputs) > 60
+    assert len(with_room(60).inputs) <= 60
+    alone = with_room(5)
     assert alone.prompt.exemplars == ()
     assert "test 0?" in alone.prompt.inputs
 

@@ -421,54 +421,25 @@ def test_settings_are_refused(ready):
 # ---- vocabularies of SeqIO
 
 
-def test_vocabularies_are_compared_by_content(tmp_path):
-    lines = [f"word{number % 7} more" for number in range(50)]
-    for name in ("one.model", "two.model"):
-        (tmp_path / name).write_bytes(vocabulary_lib.train(lines, 420))
-    ours = vocabulary_lib.load(str(tmp_path / "one.model"))
-    theirs = seqio_features.seqio_vocabulary(vocabulary_lib.load(str(tmp_path / "two.model")))
-    seqio_features.check_same(theirs, ours, "It")
-    assert seqio_features.vocabulary_name(theirs) == str(tmp_path / "two.model")
-    assert seqio_features.vocabulary_name(seqio.ByteVocabulary(100)) == "bytes+100"
-    seqio_features.check_same(seqio.PassThroughVocabulary(ours.size), ours, "It")
-    for other in (seqio.PassThroughVocabulary(ours.size + 1), seqio.ByteVocabulary()):
-        with pytest.raises(ValueError, match="It uses the vocabulary"):
-            seqio_features.check_same(other, ours, "It")
-    with pytest.raises(TypeError, match="neither a ByteVocabulary nor"):
-        seqio_features.vocabulary_name(seqio.PassThroughVocabulary(9))
-
-
 # ---- the whole way
 
 
-RUN = """
-from __gin__ import dynamic_registration
-from flantune import configs
-from flantune import experiments
-
-configs.ModelConfig.vocab_size = 368
-configs.ModelConfig.emb_dim = 16
-configs.ModelConfig.num_heads = 2
-configs.ModelConfig.head_dim = 8
-configs.ModelConfig.mlp_dim = 32
-configs.ModelConfig.num_encoder_layers = 1
-configs.ModelConfig.num_decoder_layers = 1
-configs.ModelConfig.scan_layers = False
-configs.ModelConfig.dtype = "float32"
-configs.DataConfig.mixture = "both_tasks"
-configs.DataConfig.modules = ("span_mixtures",)
-configs.DataConfig.seqio_modules = ("span_package.tasks",)
-configs.DataConfig.vocabulary = "bytes+100"
-configs.DataConfig.inputs_length = 24
-configs.DataConfig.targets_length = 20
-configs.DataConfig.batch_size = 4
-configs.DataConfig.block_size = 16
-configs.OptimizerConfig.name = "adafactor"
-configs.OptimizerConfig.learning_rate = 0.01
-configs.CheckpointConfig.save_every_steps = 3
-experiments.train.num_steps = 3
-experiments.train.log_every_steps = 1
-"""
+RUN = testing.run_file(
+    {
+        "DataConfig.mixture": "both_tasks",
+        "DataConfig.modules": ("span_mixtures",),
+        "DataConfig.seqio_modules": ("span_package.tasks",),
+        "DataConfig.vocabulary": "bytes+100",
+        "DataConfig.inputs_length": 24,
+        "DataConfig.targets_length": 20,
+        "DataConfig.batch_size": 4,
+        "DataConfig.block_size": 16,
+        "CheckpointConfig.save_every_steps": 3,
+        "train.num_steps": 3,
+        "train.log_every_steps": 1,
+    },
+    dataclasses.replace(testing.MODEL, vocab_size=368),
+)
 MIXTURES = """
 from flantune import metrics
 from flantune.data import InstructionTask, Mixture, sources
