@@ -56,6 +56,8 @@ class ModelConfig:
         vocab_size: rows of the embedding; at least the vocabulary's size. T5 pads it to a multiple of 128.
         mlp_activations: one activation per input projection of the MLP; two make it gated (T5 1.1).
         logits_via_embedding: tie the output projection to the embedding, scaled by 1/sqrt(emb_dim) (T5 1.0).
+        relative_attention_per_layer: every layer has its own table of position biases (umT5), instead of one for all
+            layers of a tower.
         dtype: of activations; parameters and softmax are always float32.
         scan_layers: stack the layers of each tower and scan over them: compiles faster, runs slower on a CPU.
     """
@@ -71,6 +73,7 @@ class ModelConfig:
     logits_via_embedding: bool = False
     relative_attention_num_buckets: int = 32  # T5 paper, section 2.1
     relative_attention_max_distance: int = 128  # T5 paper, section 2.1
+    relative_attention_per_layer: bool = False
     dropout_rate: float = 0.1
     dtype: str = "bfloat16"
     scan_layers: bool = True

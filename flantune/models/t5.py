@@ -2,7 +2,7 @@
 
 Equal to t5x's T5 1.1 (gated gelu, own logits kernel) and T5 1.0 (relu, `logits_via_embedding`) in
 parameter names and numbers, except that softmax and position biases stay float32 under bfloat16
-activations. Parameters are plain nested dicts of float32 arrays; nothing outside this package sees
+activations. mT5 and ByT5 are T5 1.1 of other dimensions; umT5 has a position bias in each layer. Parameters are plain nested dicts of float32 arrays; nothing outside this package sees
 a Linen module. Loss is in `training/loss.py`, generation in `inference/decoding.py`.
 """
 
@@ -28,8 +28,9 @@ class DecodeCache(NamedTuple):
 
     Attributes:
         position: of the next token; a scalar.
-        self_attention: keys and values [batch, heads, max_decode_length, head_dim] of each decoder
-            layer: a tuple of pairs, or with `scan_layers` one pair with a leading layer axis.
+        self_attention: keys and values [rows, heads, max_decode_length, head_dim] of each decoder
+            layer: a tuple of pairs, or with `scan_layers` one pair with a leading layer axis. There
+            are batch * beams rows.
         cross_attention: the same of the inputs, [batch, heads, inputs, head_dim]; constant.
         encoder_mask: True on real inputs, [batch, 1, 1, inputs]; constant.
     """
@@ -75,11 +76,14 @@ class _Transformer(nn.Module):
         x = self.decoder(embedded, encoded, decoder_segments, encoder_segments, decoder_rng)
         return self._logits(x)
 
-    def init_cache(self, tokens: Int[Array, "batch inputs"], max_decode_length: int) -> DecodeCache:
+    def init_cache(
+        self, tokens: Int[Array, "batch inputs"], max_decode_length: int, num_beams: int
+    ) -> DecodeCache:
         config = self.config
         segments = (tokens > 0).astype(jnp.int32)
         encoded = self.encoder(self.token_embedder(tokens), segments, None)
-        shape = (tokens.shape[0], config.num_heads, max_decode_length, config.head_dim)
+        num_rows = tokens.shape[0] * num_beams
+        shape = (num_rows, config.num_heads, max_decode_length, config.head_dim)
 
         def empty(*stack: int) -> tuple[Array, Array]:
             zeros = functools.partial(jnp.zeros, (*stack, *shape), config.dtype)
@@ -97,8 +101,8 @@ class _Transformer(nn.Module):
         )
 
     def decode_step(
-        self, cache: DecodeCache, token: Int[Array, "batch"]
-    ) -> tuple[Float[Array, "batch vocab"], DecodeCache]:
+        self, cache: DecodeCache, token: Int[Array, "rows"]
+    ) -> tuple[Float[Array, "rows vocab"], DecodeCache]:
         x, self_attention = self.decoder.step(
             self.token_embedder(token[:, None]),
             cache.position,
@@ -166,17 +170,20 @@ class EncoderDecoder:
         encoder_input_tokens: Int[Array, "batch inputs"] | Int[np.ndarray, "batch inputs"],
         *,
         max_decode_length: int,
+        num_beams: int = 1,
     ) -> DecodeCache:
         """A cache for decoding up to `max_decode_length` tokens.
 
-        Runs the encoder; each row is one example, padded with 0.
+        Runs the encoder; each row is one example, padded with 0. With `num_beams`, `decode_step`
+        takes so many neighbouring rows for each example; what they attend to of the encoder is
+        kept once.
         """
         tokens = jnp.asarray(encoder_input_tokens)
-        return self._run(params, "init_cache", tokens, max_decode_length)
+        return self._run(params, "init_cache", tokens, max_decode_length, num_beams)
 
     def decode_step(
-        self, params: PyTree, cache: DecodeCache, token: Int[Array, "batch"]
-    ) -> tuple[Float[Array, "batch vocab"], DecodeCache]:
+        self, params: PyTree, cache: DecodeCache, token: Int[Array, "rows"]
+    ) -> tuple[Float[Array, "rows vocab"], DecodeCache]:
         """Float32 logits of the next token, and the cache with `token` in it.
 
         The first `token` of a row is 0. After `max_decode_length` steps the cache is full: a

@@ -3,7 +3,8 @@
 Every method of a layer has the form `(x, shared, own) -> (x, result)`, where `shared` is the same
 for all layers and `own` and `result` belong to one. So the same code runs separate layers
 (`layers_0`, `layers_1`, ... in the parameters) and one stack (`layers`, leading axis): only
-`_make_layers` and `_run_layers` know which. Masks and position biases are made once per tower.
+`_make_layers` and `_run_layers` know which. Masks are made once per tower, and so are position
+biases, unless each layer has a table of its own (umT5).
 Embedding and logits are in `t5.py`: read that next.
 """
 
@@ -20,10 +21,13 @@ from flantune.models import attention, layers
 
 
 class EncoderShared(NamedTuple):
-    """What all encoder layers share: [batch, 1, length, length] and [1, heads, length, length]."""
+    """What all encoder layers share: [batch, 1, length, length] and [1, heads, length, length].
+
+    `bias` is None, here and below, where each layer has its own.
+    """
 
     mask: Array
-    bias: Array
+    bias: Array | None
 
 
 class DecoderShared(NamedTuple):
@@ -32,7 +36,7 @@ class DecoderShared(NamedTuple):
     encoded: Array
     self_mask: Array
     cross_mask: Array
-    bias: Array
+    bias: Array | None
 
 
 class StepShared(NamedTuple):
@@ -41,7 +45,7 @@ class StepShared(NamedTuple):
     position: Array
     self_mask: Array
     cross_mask: Array
-    bias: Array
+    bias: Array | None
 
 
 def _make_attention(config: ModelConfig) -> attention.Attention:
@@ -69,12 +73,29 @@ def _make_position_bias(
     )
 
 
+def _layer_bias(
+    layer: "EncoderLayer | DecoderLayer", length: int, shared: Array | None
+) -> Float[Array, "1 heads length length"]:
+    """The position bias of whole rows in a layer: the tower's, or its own."""
+    return layer.relpos_bias(length, length) if shared is None else shared
+
+
+def _tower_bias(
+    tower: "Encoder | Decoder", length: int
+) -> Float[Array, "1 heads length length"] | None:
+    """The position bias of whole rows for all layers of a tower; None where each has its own."""
+    per_layer = tower.config.relative_attention_per_layer
+    return None if per_layer else tower.relpos_bias(length, length)
+
+
 class EncoderLayer(nn.Module):
     """Self-attention and MLP, each as `x + dropout(f(norm(x)))`."""
 
     config: ModelConfig
 
     def setup(self) -> None:
+        if self.config.relative_attention_per_layer:
+            self.relpos_bias = _make_position_bias(self.config, bidirectional=True)
         self.pre_attention_layer_norm = layers.RmsNorm(self.config.dtype)
         self.attention = _make_attention(self.config)
         self.pre_mlp_layer_norm = layers.RmsNorm(self.config.dtype)
@@ -86,7 +107,8 @@ class EncoderLayer(nn.Module):
         """The layer's output; `own` is its dropout key."""
         rate, rngs = self.config.dropout_rate, layers.split_rng(own, 4)
         y = self.pre_attention_layer_norm(x)
-        y = self.attention(y, y, shared.mask, shared.bias, rngs[0])
+        bias = _layer_bias(self, x.shape[1], shared.bias)
+        y = self.attention(y, y, shared.mask, bias, rngs[0])
         x += layers.dropout(y, rngs[1], rate)
         y = self.mlp(self.pre_mlp_layer_norm(x), rngs[2])
         x += layers.dropout(y, rngs[3], rate)
@@ -99,6 +121,8 @@ class DecoderLayer(nn.Module):
     config: ModelConfig
 
     def setup(self) -> None:
+        if self.config.relative_attention_per_layer:
+            self.relpos_bias = _make_position_bias(self.config, bidirectional=False)
         self.pre_self_attention_layer_norm = layers.RmsNorm(self.config.dtype)
         self.self_attention = _make_attention(self.config)
         self.pre_cross_attention_layer_norm = layers.RmsNorm(self.config.dtype)
@@ -112,7 +136,8 @@ class DecoderLayer(nn.Module):
         """The layer's output for whole rows; `own` is its dropout key."""
         rate, rngs = self.config.dropout_rate, layers.split_rng(own, 6)
         y = self.pre_self_attention_layer_norm(x)
-        y = self.self_attention(y, y, shared.self_mask, shared.bias, rngs[0])
+        bias = _layer_bias(self, x.shape[1], shared.bias)
+        y = self.self_attention(y, y, shared.self_mask, bias, rngs[0])
         x += layers.dropout(y, rngs[1], rate)
         y = self.pre_cross_attention_layer_norm(x)
         y = self.encoder_decoder_attention(
@@ -131,22 +156,29 @@ class DecoderLayer(nn.Module):
 
     def step(
         self,
-        x: Float[Array, "batch 1 emb"],
+        x: Float[Array, "rows 1 emb"],
         shared: StepShared,
         own: tuple[tuple[Array, Array], tuple[Array, Array]],
-    ) -> tuple[Float[Array, "batch 1 emb"], attention.KeysAndValues]:
+    ) -> tuple[Float[Array, "rows 1 emb"], attention.KeysAndValues]:
         """The layer's output for one token, and its self-attention cache with that token.
 
-        `own` holds the self-attention's and the cross-attention's keys and values.
+        `own` holds the self-attention's and the cross-attention's keys and values. The latter may
+        have fewer rows: each then serves as many neighbouring rows of `x`, the beams of one input.
         """
         (past_keys, past_values), (cross_keys, cross_values) = own
         y = self.pre_self_attention_layer_norm(x)
         key, value = self.self_attention.keys_and_values(y)
         keys = jax.lax.dynamic_update_slice_in_dim(past_keys, key, shared.position, axis=2)
         values = jax.lax.dynamic_update_slice_in_dim(past_values, value, shared.position, axis=2)
-        x += self.self_attention.attend(y, keys, values, shared.self_mask, shared.bias)
+        bias = shared.bias
+        if bias is None:
+            bias = self.relpos_bias.of_query(shared.position, keys.shape[2])
+        x += self.self_attention.attend(y, keys, values, shared.self_mask, bias)
         y = self.pre_cross_attention_layer_norm(x)
-        x += self.encoder_decoder_attention.attend(y, cross_keys, cross_values, shared.cross_mask)
+        # Beams as further queries of their input: nothing of the encoder is repeated in memory.
+        y = y.reshape(cross_keys.shape[0], -1, y.shape[-1])
+        y = self.encoder_decoder_attention.attend(y, cross_keys, cross_values, shared.cross_mask)
+        x += y.reshape(x.shape)
         x += self.mlp(self.pre_mlp_layer_norm(x), None)
         return x, (keys, values)
 
@@ -197,7 +229,8 @@ class Encoder(nn.Module):
 
     def setup(self) -> None:
         config = self.config
-        self.relpos_bias = _make_position_bias(config, bidirectional=True)
+        if not config.relative_attention_per_layer:
+            self.relpos_bias = _make_position_bias(config, bidirectional=True)
         self.layers = _make_layers(EncoderLayer, config, config.num_encoder_layers, ["__call__"])
         self.encoder_norm = layers.RmsNorm(config.dtype)
 
@@ -211,7 +244,7 @@ class Encoder(nn.Module):
         config, rngs = self.config, layers.split_rng(dropout_rng, 3)
         length = x.shape[1]
         shared = EncoderShared(
-            attention.segment_mask(segments, segments), self.relpos_bias(length, length)
+            attention.segment_mask(segments, segments), _tower_bias(self, length)
         )
         x = layers.dropout(x, rngs[0], config.dropout_rate)
         own = _layer_rngs(rngs[1], config.num_encoder_layers)
@@ -227,7 +260,8 @@ class Decoder(nn.Module):
 
     def setup(self) -> None:
         config = self.config
-        self.relpos_bias = _make_position_bias(config, bidirectional=False)
+        if not config.relative_attention_per_layer:
+            self.relpos_bias = _make_position_bias(config, bidirectional=False)
         self.layers = _make_layers(
             DecoderLayer,
             config,
@@ -253,7 +287,7 @@ class Decoder(nn.Module):
             encoded,
             attention.segment_mask(segments, segments) & attention.causal_mask(length),
             attention.segment_mask(segments, encoder_segments),
-            self.relpos_bias(length, length),
+            _tower_bias(self, length),
         )
         x = layers.dropout(x, rngs[0], config.dropout_rate)
         own = _layer_rngs(rngs[1], config.num_decoder_layers)
@@ -267,19 +301,22 @@ class Decoder(nn.Module):
 
     def step(
         self,
-        x: Float[Array, "batch 1 emb"],
+        x: Float[Array, "rows 1 emb"],
         position: Int[Array, ""],
         self_cache: PyTree,
         cross_cache: PyTree,
         encoder_mask: Bool[Array, "batch 1 1 inputs"],
-    ) -> tuple[Float[Array, "batch 1 emb"], PyTree]:
+    ) -> tuple[Float[Array, "rows 1 emb"], PyTree]:
         """What the logits after one token are made of, and the cache with that token."""
         max_decode_length = jax.tree.leaves(self_cache)[0].shape[-2]
+        bias = None
+        if not self.config.relative_attention_per_layer:
+            bias = self.relpos_bias.of_query(position, max_decode_length)
         shared = StepShared(
             position,
             (jnp.arange(max_decode_length) <= position)[None, None, None],
             encoder_mask,
-            self.relpos_bias.of_query(position, max_decode_length),
+            bias,
         )
         own: PyTree = (self_cache, cross_cache)
         if not self.config.scan_layers:

@@ -79,9 +79,9 @@ def _model(**changes):
 
 
 @functools.cache
-def _params(scan_layers=False):
+def _params(scan_layers=False, **changes):
     """Initial parameters with larger query kernels, so that attention is far from uniform."""
-    params = _model(scan_layers=scan_layers).init(jax.random.key(0))
+    params = _model(scan_layers=scan_layers, **changes).init(jax.random.key(0))
     return jax.tree.map(lambda leaf: leaf * 3 if leaf.shape[-2:] == (8, 6) else leaf, params)
 
 
@@ -152,6 +152,36 @@ def test_t5_1_0_has_one_mlp_kernel_and_ties_its_logits():
     changed = apply(params, BATCH)[0, :4]
     assert_allclose(changed[..., unused], 2 * before[..., unused], rtol=1e-5)
     assert_allclose(np.delete(changed, unused, axis=-1), np.delete(before, unused, axis=-1))
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_umt5_has_a_position_bias_in_each_layer(scan_layers):
+    changes = {"relative_attention_per_layer": True, "scan_layers": scan_layers}
+    model, params = _model(**changes), _params(**changes)
+    paths = {path for path in _by_path(params) if "relpos_bias" in path}
+    layers = ["layers"] if scan_layers else ["layers_0", "layers_1"]
+    assert paths == {
+        f"{tower}/{layer}/relpos_bias/rel_embedding"
+        for tower in ("encoder", "decoder")
+        for layer in layers
+    }
+    axes = _by_path(model.logical_axes())
+    stack = ("layers",) if scan_layers else ()
+    assert {axes[path] for path in paths} == {(*stack, "heads", "relpos_buckets")}
+
+
+def test_umt5_layers_that_agree_are_a_t5_1_1():
+    """The same table in every layer gives what one table for the tower gives, and another does not."""
+    plain = _params()
+    params = {**plain, "encoder": dict(plain["encoder"]), "decoder": dict(plain["decoder"])}
+    for tower in ("encoder", "decoder"):
+        bias = params[tower].pop("relpos_bias")
+        for layer in ("layers_0", "layers_1"):
+            params[tower][layer] = {**params[tower][layer], "relpos_bias": bias}
+    apply = _apply(relative_attention_per_layer=True)
+    assert_allclose(apply(params, BATCH), _apply()(plain, BATCH), rtol=1e-5, atol=1e-5)
+    params["decoder"]["layers_1"]["relpos_bias"] = {"rel_embedding": 2 * bias["rel_embedding"]}
+    assert jnp.abs(apply(params, BATCH) - _apply()(plain, BATCH))[0, :4].max() > 1e-3
 
 
 def test_initial_values_have_t5_spread():
@@ -243,11 +273,13 @@ def test_dropout_only_with_a_key():
     assert jnp.abs(first - second).max() > 0.1
 
 
+@pytest.mark.parametrize("per_layer", [False, True])
 @pytest.mark.parametrize("scan_layers", [False, True])
-def test_decoding_step_by_step_gives_the_logits_of_whole_rows(scan_layers):
-    model, params = _model(scan_layers=scan_layers), _params(scan_layers=scan_layers)
+def test_decoding_step_by_step_gives_the_logits_of_whole_rows(scan_layers, per_layer):
+    changes = {"scan_layers": scan_layers, "relative_attention_per_layer": per_layer}
+    model, params = _model(**changes), _params(**changes)
     batch = _pack([[_example(seed, length, 6)] for seed, length in ((3, 7), (4, 4), (5, 8))], 8, 6)
-    whole = _apply(scan_layers=scan_layers)(params, batch)
+    whole = _apply(**changes)(params, batch)
     init_cache = jax.jit(functools.partial(model.init_cache, max_decode_length=9))
     cache = init_cache(params, batch["encoder_input_tokens"])
     shapes = jax.tree.map(jnp.shape, cache)
@@ -257,6 +289,24 @@ def test_decoding_step_by_step_gives_the_logits_of_whole_rows(scan_layers):
         assert_allclose(logits, whole[:, position], rtol=1e-5, atol=1e-5)
     assert jax.tree.map(jnp.shape, cache) == shapes
     assert int(cache.position) == 6
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_beams_of_an_input_share_what_the_encoder_made(scan_layers):
+    model, params = _model(scan_layers=scan_layers), _params(scan_layers=scan_layers)
+    inputs, targets = EXAMPLES[0]
+    others = [[5, 6, 7, 1], [9, 3, 3, 1]]
+    examples = [(inputs, targets), (inputs, others[0]), EXAMPLES[1], (EXAMPLES[1][0], others[1])]
+    batch = _pack([[example] for example in examples], 8, 6)
+    whole = _apply(scan_layers=scan_layers)(params, batch)
+    cache = model.init_cache(
+        params, batch["encoder_input_tokens"][::2], max_decode_length=6, num_beams=2
+    )
+    assert {leaf.shape[-4] for leaf in jax.tree.leaves(cache.cross_attention)} == {2}
+    for position in range(4):
+        tokens = jnp.asarray(batch["decoder_input_tokens"][:, position])
+        logits, cache = model.decode_step(params, cache, tokens)
+        assert_allclose(logits, whole[:, position], rtol=1e-5, atol=1e-5)
 
 
 def test_bfloat16_keeps_parameters_and_logits_in_float32():
