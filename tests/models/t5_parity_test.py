@@ -11,7 +11,7 @@ import pytest
 import tensorstore
 
 from flantune.configs import ModelConfig
-from flantune.inference import decoding
+from flantune.inference import beam, decoding
 from flantune.models import stacking, t5
 
 DATA = pathlib.Path(__file__).parents[3] / "shared" / "data" / "t5x_checkpoint"
@@ -99,3 +99,13 @@ def test_greedy_tokens(scan_layers):
     greedy = functools.partial(decoding.greedy, _model(scan_layers), max_decode_length=24)
     tokens = jax.jit(greedy)(_params(scan_layers), _expected()["batch_encoder_input_tokens"])
     assert_array_equal(tokens, _expected()["greedy"])
+
+
+def test_beam_tokens_and_scores(scan_layers):
+    search = functools.partial(
+        beam.beam_search, _model(scan_layers), num_beams=4, max_decode_length=24
+    )
+    found = jax.jit(search)(_params(scan_layers), _expected()["batch_encoder_input_tokens"])
+    # t5x lists the best hypothesis last.
+    assert_array_equal(found.tokens[:, ::-1], _expected()["beam"])
+    assert_allclose(found.scores[:, ::-1], _expected()["beam_scores"], atol=1e-4)
