@@ -1,4 +1,4 @@
-"""The T5 encoder-decoder behind four functions: `init`, `apply`, `init_cache` and `decode_step`.
+"""The T5 encoder-decoder behind `init`, `apply`, `encode`, `decode`, `init_cache` and `decode_step`.
 
 Equal to t5x's T5 1.1 (gated gelu, own logits kernel) and T5 1.0 (relu, `logits_via_embedding`) in
 parameter names and numbers, except that softmax and position biases stay float32 under bfloat16
@@ -41,6 +41,18 @@ class DecodeCache(NamedTuple):
     encoder_mask: Bool[Array, "batch 1 1 inputs"]
 
 
+class Encoded(NamedTuple):
+    """Inputs after the encoder: what any number of targets can be decoded against.
+
+    Attributes:
+        output: of the encoder, [batch, inputs, emb].
+        segments: 1 on real inputs, 0 on padding, [batch, inputs].
+    """
+
+    output: Float[Array, "batch inputs emb"]
+    segments: Int[Array, "batch inputs"]
+
+
 def _segments(batch: Batch, side: str, tokens: str) -> Int[Array, "batch length"]:
     """Segment ids, 0 on padding; without ids in `batch` each row is one segment."""
     real = jnp.asarray(batch[tokens]) > 0
@@ -76,12 +88,31 @@ class _Transformer(nn.Module):
         x = self.decoder(embedded, encoded, decoder_segments, encoder_segments, decoder_rng)
         return self._logits(x)
 
+    def encode(self, tokens: Int[Array, "batch inputs"]) -> Encoded:
+        segments = (tokens > 0).astype(jnp.int32)
+        return Encoded(self.encoder(self.token_embedder(tokens), segments, None), segments)
+
+    def decode(
+        self,
+        encoded: Encoded,
+        tokens: Int[Array, "batch length"],
+        segments: Int[Array, "batch length"],
+    ) -> Float[Array, "batch length vocab"]:
+        x = self.decoder(
+            self.token_embedder(tokens),
+            encoded.output,
+            segments,
+            encoded.segments,
+            None,
+            cross_segments=(segments > 0).astype(jnp.int32),
+        )
+        return self._logits(x)
+
     def init_cache(
         self, tokens: Int[Array, "batch inputs"], max_decode_length: int, num_beams: int
     ) -> DecodeCache:
         config = self.config
-        segments = (tokens > 0).astype(jnp.int32)
-        encoded = self.encoder(self.token_embedder(tokens), segments, None)
+        encoded = self.encode(tokens)
         num_rows = tokens.shape[0] * num_beams
         shape = (num_rows, config.num_heads, max_decode_length, config.head_dim)
 
@@ -96,8 +127,8 @@ class _Transformer(nn.Module):
             self_attention=(
                 tuple(empty() for _ in range(num_layers)) if separate else empty(num_layers)
             ),
-            cross_attention=self.decoder.encoder_keys_and_values(encoded),
-            encoder_mask=(segments > 0)[:, None, None, :],
+            cross_attention=self.decoder.encoder_keys_and_values(encoded.output),
+            encoder_mask=(encoded.segments > 0)[:, None, None, :],
         )
 
     def decode_step(
@@ -163,6 +194,24 @@ class EncoderDecoder:
             dropout_rng: key for dropout; None: no dropout.
         """
         return self._run(params, "__call__", batch, dropout_rng)
+
+    def encode(self, params: PyTree, encoder_input_tokens: Int[Array, "batch inputs"]) -> Encoded:
+        """The encoder's output; each row is one example, padded with 0."""
+        return self._run(params, "encode", encoder_input_tokens)
+
+    def decode(
+        self,
+        params: PyTree,
+        encoded: Encoded,
+        decoder_input_tokens: Int[Array, "batch length"],
+        decoder_segment_ids: Int[Array, "batch length"],
+    ) -> Float[Array, "batch length vocab"]:
+        """Float32 logits of several targets of the same inputs.
+
+        A row holds its targets one after another, each shifted by itself (its first token is 0) and
+        a segment of its own: they see the row's inputs and not each other. Segment 0 is padding.
+        """
+        return self._run(params, "decode", encoded, decoder_input_tokens, decoder_segment_ids)
 
     def init_cache(
         self,

@@ -279,14 +279,21 @@ class Decoder(nn.Module):
         segments: Int[Array, "batch length"],
         encoder_segments: Int[Array, "batch inputs"],
         dropout_rng: PRNGKeyArray | None,
+        *,
+        cross_segments: Int[Array, "batch length"] | None = None,
     ) -> Float[Array, "batch length emb"]:
-        """What the logits are made of, from embedded decoder inputs; segments are 0 on padding."""
+        """What the logits are made of, from embedded decoder inputs; segments are 0 on padding.
+
+        `cross_segments` stand in for `segments` towards the encoder, where several segments share inputs.
+        """
         config, rngs = self.config, layers.split_rng(dropout_rng, 3)
         length = x.shape[1]
         shared = DecoderShared(
             encoded,
             attention.segment_mask(segments, segments) & attention.causal_mask(length),
-            attention.segment_mask(segments, encoder_segments),
+            attention.segment_mask(
+                segments if cross_segments is None else cross_segments, encoder_segments
+            ),
             _tower_bias(self, length),
         )
         x = layers.dropout(x, rngs[0], config.dropout_rate)

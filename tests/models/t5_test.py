@@ -309,6 +309,32 @@ def test_beams_of_an_input_share_what_the_encoder_made(scan_layers):
         assert_allclose(logits, whole[:, position], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_targets_of_the_same_inputs_are_decoded_against_one_encoding(scan_layers):
+    model, params = _model(scan_layers=scan_layers), _params(scan_layers=scan_layers)
+    targets = [[5, 6, 7, 1], [9, 1], [5, 6, 1]]
+    inputs = [EXAMPLES[0][0], EXAMPLES[1][0]]
+    alone = _apply(scan_layers=scan_layers)(
+        params, _pack([[(one, target)] for one in inputs for target in targets], 8, 6)
+    )
+    row = _pack([[([], target) for target in targets]] * 2, 8, 11)  # nine tokens and padding
+    encoded = jax.jit(model.encode)(
+        params, _pack([[(one, [])] for one in inputs], 8, 6)["encoder_input_tokens"]
+    )
+    logits = jax.jit(model.decode)(
+        params, encoded, row["decoder_input_tokens"], row["decoder_segment_ids"]
+    )
+    for number in range(len(inputs)):
+        start = 0
+        for place, target in enumerate(targets):
+            expected = alone[number * len(targets) + place, : len(target)]
+            actual = logits[number, start : start + len(target)]
+            assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+            start += len(target)
+    assert np.isfinite(logits).all()
+    assert jnp.abs(logits[0] - logits[1])[:9].max() > 1e-3  # the inputs do matter
+
+
 def test_bfloat16_keeps_parameters_and_logits_in_float32():
     logits = _apply(dtype="bfloat16")(_params(), BATCH)
     assert logits.dtype == jnp.float32
