@@ -7,7 +7,7 @@ import jax
 from jaxtyping import PyTree
 
 from flantune import run_folder
-from flantune.configs import DataConfig, EvalConfig, MeshConfig, ModelConfig
+from flantune.configs import DataConfig, DecodingConfig, EvalConfig, MeshConfig, ModelConfig
 from flantune.data import (
     catalog as catalog_lib,
     mixture_vocabulary,
@@ -38,6 +38,7 @@ def make_evaluator(
     network: t5.EncoderDecoder,
     vocabulary: vocabulary_lib.Vocabulary,
     mesh: jax.sharding.Mesh,
+    how: DecodingConfig,
 ) -> evaluator_lib.Evaluator[PyTree] | None:
     """What scores parameters on the suites; None where there are none."""
     if evaluation is None or not evaluation.suites:
@@ -54,6 +55,7 @@ def make_evaluator(
         batch_size=evaluation.batch_size,
         inputs_length=data.inputs_length,
         max_decode_length=evaluation.max_decode_length,
+        how=how,
         mesh=mesh,
     )
     return evaluator_lib.Evaluator(

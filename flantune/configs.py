@@ -233,6 +233,46 @@ class CheckpointConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DecodingConfig:
+    """How a prediction is made: greedily, unless a field says otherwise.
+
+    Attributes:
+        num_beams: above 1, beam search; the best hypothesis is the prediction.
+        alpha: of beam search: scores are divided by ((5 + tokens) / 6) ** alpha.
+        temperature: above 0, every token is drawn from the model's distribution at this temperature.
+        top_k: draw from the k most probable tokens only; 0: from all.
+        top_p: draw from the fewest most probable tokens that together have this probability; 1: from all.
+        seed: of the draws, which depend on it, on the prompt's position and on the token's, and on nothing else.
+    """
+
+    num_beams: int = 1
+    alpha: float = 0.6  # t5x, decoding.beam_search
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "num_beams")
+        _check_not_negative(self, "alpha", "temperature")
+        check_whole("DecodingConfig.top_k", self.top_k, 0)
+        check_whole("DecodingConfig.seed", self.seed, 0)
+        if not isinstance(self.top_p, int | float) or not 0 < self.top_p <= 1:
+            raise ValueError(
+                f"DecodingConfig.top_p must be above 0 and at most 1, not {self.top_p!r}."
+            )
+        if self.num_beams > 1 and self.temperature > 0:
+            raise ValueError(
+                f"DecodingConfig.num_beams ({self.num_beams}) above 1 searches and temperature ({self.temperature}) above "
+                "0 draws: only one of them can be set."
+            )
+        if not self.temperature and (self.top_k or self.top_p < 1):
+            raise ValueError(
+                "DecodingConfig.top_k and top_p restrict what is drawn: set temperature above 0 too."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalSuite:
     """One evaluation: which examples, rendered with which templates.
 

@@ -17,6 +17,7 @@ from flantune import atomic, configs, describe as describe_lib, leakage, run_fol
 from flantune.configs import (
     CheckpointConfig,
     DataConfig,
+    DecodingConfig,
     EvalConfig,
     MeshConfig,
     ModelConfig,
@@ -38,6 +39,8 @@ from flantune.evaluation.results import Results
 
 if TYPE_CHECKING:
     from flantune.data import pipeline
+
+_GREEDY = DecodingConfig()
 
 
 def prepare(
@@ -65,6 +68,7 @@ def train(
     mesh: MeshConfig,
     checkpoint: CheckpointConfig,
     evaluation: EvalConfig | None = None,
+    decoding: DecodingConfig = _GREEDY,
     seed: int = 0,
     log_every_steps: int = 20,
     notes: Sequence[str] = (),
@@ -90,7 +94,7 @@ def train(
     network = assembly.make_network(model, vocabulary)
     device_mesh = sharding.make_mesh(mesh)
     evaluator = assembly.make_evaluator(
-        catalog, store, data, evaluation, network, vocabulary, device_mesh
+        catalog, store, data, evaluation, network, vocabulary, device_mesh, decoding
     )
     dataset = loading.train_dataset(
         bound,
@@ -195,6 +199,7 @@ def evaluate(
     data: DataConfig,
     mesh: MeshConfig,
     evaluation: EvalConfig,
+    decoding: DecodingConfig = _GREEDY,
     step: int | None = None,
 ) -> Results:
     """Scores a run folder's checkpoint, the last one unless `step` says which, beside the baselines.
@@ -214,7 +219,7 @@ def evaluate(
         checkpoint, model, data, mesh, step
     )
     evaluator = assembly.make_evaluator(
-        catalog, store, data, evaluation, network, vocabulary, device_mesh
+        catalog, store, data, evaluation, network, vocabulary, device_mesh, decoding
     )
     if evaluator is None:
         raise ValueError("EvalConfig.suites is empty: there is nothing to evaluate.")
@@ -234,8 +239,9 @@ def infer(
     step: int | None = None,
     batch_size: int = 32,
     max_decode_length: int | None = None,
+    decoding: DecodingConfig = _GREEDY,
 ) -> list[str]:
-    """One greedy prediction for each prompt, by a run folder's checkpoint."""
+    """One prediction for each prompt, by a run folder's checkpoint."""
     from flantune import assembly
     from flantune.inference import predictor as predictor_lib
 
@@ -248,6 +254,7 @@ def infer(
         batch_size=min(batch_size, max(1, len(prompts))),
         inputs_length=data.inputs_length,
         max_decode_length=max_decode_length or data.targets_length,
+        how=decoding,
         mesh=device_mesh,
     )
     return predictor.predict(params, prompts)

@@ -153,6 +153,10 @@ def test_infer_adds_predictions_to_a_file(trained, workplace, capsys):
     capsys.readouterr()
     assert cli.main(arguments) == 0
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == answers
+    assert cli.main([*arguments, "--gin.DecodingConfig.temperature=50.0"]) == 0
+    drawn = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["id"] for row in drawn] == [7, 8]
+    assert drawn != answers
 
 
 def test_show_lists_shares_and_renders_examples(capsys):

@@ -6,7 +6,6 @@ Token-level generation is in `decoding.py`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-import functools
 import math
 from typing import Protocol, runtime_checkable
 
@@ -15,11 +14,13 @@ import jax
 from jaxtyping import Array, Int, PyTree
 import numpy as np
 
+from flantune.configs import DecodingConfig
 from flantune.inference import decoding
 from flantune.models import t5
 
 SHORTEST_BUCKET = 32  # tokens; shorter buckets save less time than compiling them takes
 _BATCH_AXES = ("data", "fsdp")  # mesh axes that rows are split over, as in training
+_GREEDY = DecodingConfig()
 
 
 @runtime_checkable
@@ -51,7 +52,7 @@ def bucket_lengths(inputs_length: int) -> list[int]:
 
 
 class Predictor:
-    """Greedy predictions of one model, for any parameters of it.
+    """Predictions of one model, for any parameters of it.
 
     Args:
         model: the model.
@@ -60,6 +61,7 @@ class Predictor:
             split over.
         inputs_length: longest prompt in tokens, with its EOS.
         max_decode_length: longest prediction in tokens.
+        how: greedy, beam search or sampling.
         mesh: devices to split the rows over, along its axes "data" and "fsdp"; None: one device.
 
     Raises:
@@ -74,6 +76,7 @@ class Predictor:
         batch_size: int,
         inputs_length: int,
         max_decode_length: int,
+        how: DecodingConfig = _GREEDY,
         mesh: jax.sharding.Mesh | None = None,
     ) -> None:
         if vocabulary.size > model.config.vocab_size:
@@ -85,8 +88,8 @@ class Predictor:
         self._inputs_length = inputs_length
         self._batch_size = batch_size
         self._rows_sharding: jax.sharding.NamedSharding | None = None
-        decode = functools.partial(
-            decoding.greedy, model, max_decode_length=max_decode_length, eos_id=vocabulary.eos_id
+        decode = decoding.make_decoder(
+            model, how, max_decode_length=max_decode_length, eos_id=vocabulary.eos_id
         )
         if mesh is None:
             self._decode = jax.jit(decode)
@@ -143,7 +146,9 @@ class Predictor:
         # The device works on one batch while the batch before it is turned into text.
         running: tuple[list[int], Array] | None = None
         for indices, tokens in self._batches(rows):
-            started = indices, self._decode(params, self._place(tokens))
+            row_ids = np.zeros(self._batch_size, np.int32)
+            row_ids[: len(indices)] = indices
+            started = indices, self._decode(params, self._place(tokens), self._place(row_ids))
             if running is not None:
                 collect(*running)
             running = started
@@ -175,9 +180,9 @@ class Predictor:
                 tokens[i, : len(rows[index])] = rows[index]
             yield indices, tokens
 
-    def _place(self, tokens: Int[np.ndarray, "batch inputs"]) -> Array | np.ndarray:
+    def _place(self, rows: Int[np.ndarray, "batch ..."]) -> Array | np.ndarray:
         if self._rows_sharding is None:
-            return tokens
+            return rows
         return jax.make_array_from_callback(
-            tokens.shape, self._rows_sharding, lambda index: tokens[index]
+            rows.shape, self._rows_sharding, lambda index: rows[index]
         )

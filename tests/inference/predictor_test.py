@@ -5,9 +5,11 @@ import functools
 import jax
 import pytest
 
-from flantune.configs import ModelConfig
+from flantune.configs import DecodingConfig, ModelConfig
 from flantune.inference import predictor
 from flantune.models import t5
+
+GREEDY = DecodingConfig()
 
 
 class LetterVocabulary:
@@ -44,13 +46,14 @@ def _model_and_params():
 
 
 @functools.cache
-def _predictor(*, batch_size=3, inputs_length=40, mesh=None):
+def _predictor(*, batch_size=3, inputs_length=40, mesh=None, how=GREEDY):
     return predictor.Predictor(
         model=_model_and_params()[0],
         vocabulary=LetterVocabulary(),
         batch_size=batch_size,
         inputs_length=inputs_length,
         max_decode_length=4,
+        how=how,
         mesh=mesh,
     )
 
@@ -70,6 +73,13 @@ def test_predictions_do_not_depend_on_order_batches_or_buckets():
     short = [index for index, prompt in enumerate(PROMPTS) if len(prompt) < 30]
     actual = _predict([PROMPTS[index] for index in short], batch_size=5)
     assert actual == [expected[index] for index in short]
+
+
+@pytest.mark.parametrize("how", [DecodingConfig(num_beams=3), DecodingConfig(temperature=2.0)])
+def test_beams_and_draws_do_not_depend_on_batches(how):
+    expected = _predict(PROMPTS, how=how)
+    assert expected != _predict(PROMPTS)
+    assert _predict(PROMPTS, how=how, batch_size=5) == expected
 
 
 def test_no_prompts_no_predictions():
