@@ -1,13 +1,15 @@
 # make quickstart   set up, then the main job on generated tasks
 # make test         set up, then the default tests
+# make hf           set up, then the hf extra, which the tests marked hf need
 # make check        formatter, linter and type checker, as .ci/run does
 # Another Python: make PYTHON=python3.12 ...
 
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/installed
+INSTALLED_HF := $(VENV)/installed-hf
 
-.PHONY: setup quickstart test check clean
+.PHONY: setup hf quickstart test check clean
 
 setup: $(INSTALLED)
 
@@ -18,6 +20,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): about two minutes, once."
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+hf: $(INSTALLED_HF)
+
+$(INSTALLED_HF): $(INSTALLED)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,hf]'
 	touch $@
 
 quickstart: $(INSTALLED)
