@@ -92,12 +92,6 @@ def test_prompt_that_is_too_long_is_named():
         _predict(["a", "b" * 40, "c", "d" * 50])
 
 
-def test_buckets_are_powers_of_two_and_the_whole_length():
-    assert predictor.bucket_lengths(100) == [32, 64, 100]
-    assert predictor.bucket_lengths(128) == [32, 64, 128]
-    assert predictor.bucket_lengths(20) == [20]
-
-
 def test_mesh_splits_rows_and_keeps_predictions():
     mesh = jax.make_mesh(
         (jax.device_count(), 1),
