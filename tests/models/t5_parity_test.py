@@ -11,7 +11,7 @@ import pytest
 import tensorstore
 
 from flantune.configs import ModelConfig
-from flantune.inference import beam, decoding
+from flantune.inference import beam, decoding, scoring
 from flantune.models import stacking, t5
 
 DATA = pathlib.Path(__file__).parents[3] / "shared" / "data" / "t5x_checkpoint"
@@ -109,3 +109,32 @@ def test_beam_tokens_and_scores(scan_layers):
     # t5x lists the best hypothesis last.
     assert_array_equal(found.tokens[:, ::-1], _expected()["beam"])
     assert_allclose(found.scores[:, ::-1], _expected()["beam_scores"], atol=1e-4)
+
+
+class _NumberVocabulary:
+    """A text is its ids: "7 30" has the ids 7 and 30."""
+
+    size, eos_id = 384, 1
+
+    def encode_batch(self, texts):
+        return [[int(word) for word in text.split()] for text in texts]
+
+    def decode(self, ids):
+        return " ".join(map(str, ids))
+
+
+def test_scores_of_targets(scan_layers):
+    inputs, targets = (
+        [
+            " ".join(str(token) for token in row if token > 1)
+            for row in _expected()[f"batch_{name}_tokens"].tolist()
+        ]
+        for name in ("encoder_input", "decoder_target")
+    )
+    scorer = scoring.Scorer(
+        model=_model(scan_layers), vocabulary=_NumberVocabulary(), batch_size=4, inputs_length=40
+    )
+    # Every target after every input; t5x scored the pairs of the diagonal.
+    answers = scorer.score(_params(scan_layers), [(text, targets) for text in inputs])
+    diagonal = [own[number].log_prob for number, own in enumerate(answers)]
+    assert_allclose(diagonal, _expected()["scores"], rtol=0, atol=1e-4)
