@@ -9,6 +9,7 @@ import dataclasses
 
 _DTYPES = ("float32", "bfloat16")
 _ACTIVATIONS = ("gelu", "relu", "linear")
+_REMAT = ("none", "full", "dots")
 _OPTIMIZERS = ("adafactor", "adamw")
 _TEMPLATE_SETS = ("training", "held_out", "all")
 
@@ -60,6 +61,8 @@ class ModelConfig:
             layers of a tower.
         dtype: of activations; parameters and softmax are always float32.
         scan_layers: stack the layers of each tower and scan over them: compiles faster, runs slower on a CPU.
+        remat: what the backward pass computes again instead of keeping it. "none"; "full": all but each layer's input;
+            "dots": all but the results of projections (t5x's "minimal").
     """
 
     vocab_size: int
@@ -77,6 +80,7 @@ class ModelConfig:
     dropout_rate: float = 0.1
     dtype: str = "bfloat16"
     scan_layers: bool = True
+    remat: str = "none"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mlp_activations", tuple(self.mlp_activations))
@@ -99,6 +103,7 @@ class ModelConfig:
                 "Use 'bfloat16' or 'float32'."
             )
         _check_choice(self, "dtype", _DTYPES)
+        _check_choice(self, "remat", _REMAT)
         for activation in self.mlp_activations:
             if activation not in _ACTIVATIONS:
                 raise ValueError(
@@ -171,6 +176,8 @@ class OptimizerConfig:
         decay_steps: step at which linear_decay and cosine_decay reach zero; None: the run's number of steps.
         max_grad_norm: clip gradients to this global norm; 0: no clipping.
         z_loss: weight of the squared log-partition, in nats squared per token.
+        vocabulary_chunks: above 1, the loss makes the logits of one such part of the vocabulary at a time, so that all
+            of them are never in memory; the numbers are the same.
     """
 
     name: str
@@ -184,6 +191,7 @@ class OptimizerConfig:
     max_grad_norm: float = 0.0
     z_loss: float = 1e-4  # t5x finetune.gin
     label_smoothing: float = 0.0
+    vocabulary_chunks: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schedule", tuple(self.schedule))
@@ -192,6 +200,7 @@ class OptimizerConfig:
             self, "learning_rate", "warmup_steps", "weight_decay", "max_grad_norm", "z_loss"
         )
         _check_fraction(self, "beta1", "beta2", "label_smoothing")
+        _check_positive(self, "vocabulary_chunks")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

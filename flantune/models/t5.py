@@ -79,14 +79,18 @@ class _Transformer(nn.Module):
     def __call__(
         self, batch: Batch, dropout_rng: PRNGKeyArray | None
     ) -> Float[Array, "batch length vocab"]:
+        return self._logits(self.hidden(batch, dropout_rng))
+
+    def hidden(
+        self, batch: Batch, dropout_rng: PRNGKeyArray | None
+    ) -> Float[Array, "batch length emb"]:
         encoder_rng, decoder_rng = layers.split_rng(dropout_rng, 2)
         encoder_segments = _segments(batch, "encoder", "encoder_input_tokens")
         embedded = self.token_embedder(jnp.asarray(batch["encoder_input_tokens"]))
         encoded = self.encoder(embedded, encoder_segments, encoder_rng)
         decoder_segments = _segments(batch, "decoder", "decoder_target_tokens")
         embedded = self.token_embedder(jnp.asarray(batch["decoder_input_tokens"]))
-        x = self.decoder(embedded, encoded, decoder_segments, encoder_segments, decoder_rng)
-        return self._logits(x)
+        return self.decoder(embedded, encoded, decoder_segments, encoder_segments, decoder_rng)
 
     def encode(self, tokens: Int[Array, "batch inputs"]) -> Encoded:
         segments = (tokens > 0).astype(jnp.int32)
@@ -194,6 +198,19 @@ class EncoderDecoder:
             dropout_rng: key for dropout; None: no dropout.
         """
         return self._run(params, "__call__", batch, dropout_rng)
+
+    def hidden(
+        self, params: PyTree, batch: Batch, *, dropout_rng: PRNGKeyArray | None = None
+    ) -> Float[Array, "batch length emb"]:
+        """What the logits of `apply` are made of: `hidden(...)` times `output_kernel(params)`."""
+        return self._run(params, "hidden", batch, dropout_rng)
+
+    def output_kernel(self, params: PyTree) -> Float[Array, "emb vocab"]:
+        """The float32 matrix that makes logits; T5 1.0 takes it from the embedding."""
+        if self.config.logits_via_embedding:
+            scale = jnp.sqrt(float(self.config.emb_dim))
+            return params["token_embedder"]["embedding"].T / scale
+        return params["decoder"]["logits_dense"]["kernel"]
 
     def encode(self, params: PyTree, encoder_input_tokens: Int[Array, "batch inputs"]) -> Encoded:
         """The encoder's output; each row is one example, padded with 0."""

@@ -19,6 +19,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 from flantune.configs import ModelConfig
 from flantune.models import attention, layers
 
+_REMAT_POLICIES = {
+    "full": jax.checkpoint_policies.nothing_saveable,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+}
+
 
 class EncoderShared(NamedTuple):
     """What all encoder layers share: [batch, 1, length, length] and [1, heads, length, length].
@@ -112,7 +117,7 @@ class EncoderLayer(nn.Module):
         x += layers.dropout(y, rngs[1], rate)
         y = self.mlp(self.pre_mlp_layer_norm(x), rngs[2])
         x += layers.dropout(y, rngs[3], rate)
-        return layers.constrain(x, "batch", "length", "embed"), None
+        return layers.constrain(x, "batch", "sequence", "embed"), None
 
 
 class DecoderLayer(nn.Module):
@@ -146,7 +151,7 @@ class DecoderLayer(nn.Module):
         x += layers.dropout(y, rngs[3], rate)
         y = self.mlp(self.pre_mlp_layer_norm(x), rngs[4])
         x += layers.dropout(y, rngs[5], rate)
-        return layers.constrain(x, "batch", "length", "embed"), None
+        return layers.constrain(x, "batch", "sequence", "embed"), None
 
     def encoder_keys_and_values(
         self, encoded: Float[Array, "batch length emb"], shared: None, own: None
@@ -187,6 +192,13 @@ def _make_layers(
     layer: type[nn.Module], config: ModelConfig, num_layers: int, methods: Sequence[str]
 ) -> nn.Module | list[nn.Module]:
     """Separate layers, or one scanned stack of them: an axis "layers" before each parameter's."""
+    if config.remat != "none":
+        layer = nn.remat(
+            layer,
+            policy=_REMAT_POLICIES[config.remat],
+            prevent_cse=not config.scan_layers,  # a scan keeps passes apart by itself
+            methods=["__call__"],
+        )
     if not config.scan_layers:
         return [layer(config) for _ in range(num_layers)]
     scanned = nn.scan(

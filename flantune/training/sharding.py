@@ -47,6 +47,7 @@ DEFAULT_RULES: AxisRules = (
     ("embed", "fsdp"),
     ("kv", None),
     ("length", None),
+    ("sequence", None),  # between layers; ("sequence", "tensor") splits activations there too
     ("layers", None),
     ("relpos_buckets", None),
 )

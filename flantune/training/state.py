@@ -41,6 +41,18 @@ class Model(Protocol):
     ) -> Float[Array, "batch length vocab"]:
         """Logits of the targets; no dropout without a key."""
 
+    def hidden(
+        self,
+        params: Params,
+        batch: Mapping[str, Shaped[Array, "batch ..."]],
+        *,
+        dropout_rng: PRNGKeyArray | None = None,
+    ) -> Float[Array, "batch length emb"]:
+        """What makes the logits of `apply` when multiplied by `output_kernel(params)`."""
+
+    def output_kernel(self, params: Params) -> Float[Array, "emb vocab"]:
+        """The float32 matrix that makes logits."""
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)

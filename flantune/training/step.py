@@ -26,6 +26,27 @@ def dropout_key(seed: int, step: Shaped[Array, ""] | int) -> PRNGKeyArray:
     return jax.random.fold_in(state_lib.purpose_key(seed, state_lib.DROPOUT_PURPOSE), step)
 
 
+def token_losses(
+    model: state_lib.Model,
+    params: state_lib.Params,
+    batch: Batch,
+    dropout_rng: PRNGKeyArray | None,
+    config: OptimizerConfig,
+) -> loss.TokenLosses:
+    """What each target token of a batch costs; with `vocabulary_chunks`, never all logits at once."""
+    targets, smoothing = batch["decoder_target_tokens"], config.label_smoothing
+    if config.vocabulary_chunks == 1:
+        logits = model.apply(params, batch, dropout_rng=dropout_rng)
+        return loss.token_losses(logits, targets, label_smoothing=smoothing)
+    return loss.chunked_token_losses(
+        model.hidden(params, batch, dropout_rng=dropout_rng),
+        model.output_kernel(params),
+        targets,
+        num_chunks=config.vocabulary_chunks,
+        label_smoothing=smoothing,
+    )
+
+
 def gradient_sums(
     model: state_lib.Model,
     params: state_lib.Params,
@@ -36,14 +57,8 @@ def gradient_sums(
     """Gradient of the loss summed over the batch's target tokens, not yet divided, and the sums."""
 
     def summed_loss(params: state_lib.Params) -> tuple[Float[Array, ""], loss.LossSums]:
-        logits = model.apply(params, batch, dropout_rng=dropout_rng)
-        sums = loss.loss_sums(
-            logits,
-            batch["decoder_target_tokens"],
-            batch["decoder_loss_weights"],
-            z_loss=config.z_loss,
-            label_smoothing=config.label_smoothing,
-        )
+        tokens = token_losses(model, params, batch, dropout_rng, config)
+        sums = loss.sum_losses(tokens, batch["decoder_loss_weights"], z_loss=config.z_loss)
         return sums.loss, sums
 
     return jax.grad(summed_loss, has_aux=True)(params)

@@ -118,10 +118,10 @@ def test_the_loss_of_each_packed_example_is_its_loss_alone():
     rows, apply, params = _rows(), _apply(), _params()
 
     def nats(batch):
-        tokens, _ = loss.cross_entropy(
+        tokens = loss.token_losses(
             apply(params, batch), jnp.asarray(batch["decoder_target_tokens"])
         )
-        return np.asarray(tokens) * batch["decoder_loss_weights"]
+        return np.asarray(tokens.cross_entropy) * batch["decoder_loss_weights"]
 
     alone = nats(_alone(rows)).sum(axis=1)
     packed = [tokens.sum() for tokens in _segments(rows, nats(packing.make_rows(rows, **ROW)))]

@@ -221,6 +221,34 @@ def test_scan_changes_neither_initial_values_nor_logits():
     assert_allclose(actual, _apply()(separate, BATCH), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("remat", ["full", "dots"])
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_remat_changes_neither_names_nor_gradients(scan_layers, remat):
+    rng = jax.random.key(7, impl="rbg")
+
+    def gradient(**changes):
+        model = _model(scan_layers=scan_layers, **changes)
+
+        def loss(params):
+            return jnp.square(model.apply(params, BATCH, dropout_rng=rng)).sum()
+
+        return jax.jit(jax.grad(loss))
+
+    params = _params(scan_layers=scan_layers)
+    plain, again = gradient()(params), gradient(remat=remat)(params)
+    jax.tree.map(lambda x, y: assert_allclose(x, y, rtol=1e-4, atol=1e-4), again, plain)
+    assert " remat" in str(jax.make_jaxpr(gradient(remat=remat))(params))
+    assert " remat" not in str(jax.make_jaxpr(gradient())(params))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_logits_are_the_hidden_values_times_the_output_kernel(tied):
+    changes = {"logits_via_embedding": tied, "scan_layers": True}
+    model, params = _model(**changes), _params(**changes)
+    logits = model.hidden(params, BATCH) @ model.output_kernel(params)
+    assert_allclose(logits, _apply(**changes)(params, BATCH), rtol=1e-5, atol=1e-5)
+
+
 def test_scan_keeps_dropout_masks():
     rng = jax.random.key(7, impl="rbg")  # compiles faster than the default
     stacked = _apply(scan_layers=True)(_params(scan_layers=True), BATCH, dropout_rng=rng)

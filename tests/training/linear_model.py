@@ -48,6 +48,12 @@ class LinearModel:
         }
 
     def apply(self, params, batch, *, dropout_rng=None):
+        return self.hidden(params, batch, dropout_rng=dropout_rng) @ self.output_kernel(params)
+
+    def output_kernel(self, params):
+        return params["decoder"]["logits_dense"]["kernel"]
+
+    def hidden(self, params, batch, *, dropout_rng=None):
         embedding = params["token_embedder"]["embedding"]
         inputs = embedding[batch["encoder_input_tokens"]].mean(axis=1, keepdims=True)
         hidden = embedding[batch["decoder_input_tokens"]] + inputs
@@ -59,7 +65,7 @@ class LinearModel:
         if dropout_rng is not None and self.dropout_rate:
             kept = jax.random.bernoulli(dropout_rng, 1 - self.dropout_rate, hidden.shape)
             hidden = hidden * kept / (1 - self.dropout_rate)
-        return hidden @ params["decoder"]["logits_dense"]["kernel"]
+        return hidden
 
 
 def numpy_params(dtype=np.float32, **model):

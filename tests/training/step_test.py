@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from flantune.configs import OptimizerConfig
 from flantune.training import sharding, state as state_lib, step as step_lib
 
 from . import linear_model
@@ -13,9 +14,10 @@ def _copied(tree):
     return jax.tree.map(np.array, tree)
 
 
-def _one_step(batch, **overrides):
+def _one_step(batch, optimizer_config=None, **overrides):
     """State before, state after and metrics of one step, all on the host."""
     parts = linear_model.parts(num_steps=10, **overrides)
+    parts["optimizer_config"] = optimizer_config or parts["optimizer_config"]
     state = state_lib.init_state(*(parts[n] for n in ("model", "optimizer", "mesh", "rules")), 3)
     before = _copied(state)
     train_step = step_lib.make_train_step(**parts, num_steps=10, seed=3)
@@ -65,6 +67,18 @@ def test_rows_of_padding_change_nothing_but_the_shape(step, batch):
     _, after, metrics = _one_step(padded, dropout_rate=0.0)
     np.testing.assert_allclose(metrics["loss"], step[2]["loss"], rtol=1e-6)
     np.testing.assert_allclose(metrics["grad_norm"], step[2]["grad_norm"], rtol=1e-5)
+    jax.tree.map(
+        lambda actual, expected: np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6),
+        after.params,
+        step[1].params,
+    )
+
+
+def test_a_loss_in_chunks_of_the_vocabulary_takes_the_same_step(step, batch):
+    config = OptimizerConfig(name="adafactor", learning_rate=0.03, vocabulary_chunks=4)
+    _, after, metrics = _one_step(batch, dropout_rate=0.0, optimizer_config=config)
+    for name in ("loss", "accuracy", "grad_norm"):
+        np.testing.assert_allclose(metrics[name], step[2][name], rtol=1e-5)
     jax.tree.map(
         lambda actual, expected: np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6),
         after.params,
