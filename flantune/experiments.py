@@ -157,7 +157,7 @@ def _training_data(
         data, folder / run_folder.VOCABULARY, store=store, bound=bound
     )
     bound = loading.in_tokens(catalog, store, bound, data, vocabulary, seed=seed)
-    _log_mixture(bound)
+    _log_mixture(bound, len(catalog.left_out(data.mixture)))
     return bound, vocabulary
 
 
@@ -390,9 +390,14 @@ class _LogProgress:
             logging.info("Prepared %d of %d splits, the last one of %s.", done, total, result.task)
 
 
-def _log_mixture(bound: loading.BoundMixture) -> None:
+def _log_mixture(bound: loading.BoundMixture, left_out: int) -> None:
     rows = bound.table()
-    logging.info("Mixture %s: %d tasks.", bound.name, len(rows))
+    logging.info(
+        "Mixture %s: %d tasks; %d more are left out for its held-out plan.",
+        bound.name,
+        len(rows),
+        left_out,
+    )
     for row in sorted(rows, key=lambda row: -float(str(row["rate"])))[:40]:
         logging.info(
             "  %6.2f %%  %s (%s rows)", 100 * float(str(row["rate"])), row["task"], row["rows"]

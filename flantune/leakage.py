@@ -11,7 +11,6 @@ from flantune.data import (
     held_out,
     loading,
     members as members_lib,
-    names as names_lib,
     prepare as prepare_lib,
     store as store_lib,
 )
@@ -64,7 +63,7 @@ def check(
         raise ValueError(
             "There is nothing to look for: name a plan with --plan, or bind DataConfig.held_out or EvalConfig.suites."
         )
-    chosen = NO_PLAN if plan is None else named(catalog, plan)
+    chosen = NO_PLAN if plan is None else catalog.plan(plan)
     _prepare(catalog, store, data, held_out.wanted(chosen))
     return held_out.check(
         catalog,
@@ -84,18 +83,6 @@ def _prepare(
 ) -> None:
     tasks = [(catalog.tasks[name], own) for name, own in loading.splits_needed(catalog, wanted)]
     prepare_lib.prepare(tasks, store, loading.data_dir(data)).raise_if_failed()
-
-
-def named(catalog: catalog_lib.Catalog, name: str) -> HeldOutPlan:
-    """The plan of a name.
-
-    Raises:
-        KeyError: no such plan.
-    """
-    plan = catalog.plans.get(name)
-    if not isinstance(plan, HeldOutPlan):
-        raise KeyError(names_lib.unknown("You asked for the held-out plan", name, catalog.plans))
-    return plan
 
 
 def evaluated(

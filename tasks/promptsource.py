@@ -6,7 +6,8 @@ of Parquet, Arrow or JSONL files with the same columns; splits train, validation
 in the files that another module of this folder reads. `super_glue/copa` is the task "promptsource:super_glue_copa".
 
 Templates that turn the dataset's own task around have the kind "inversion": "promptsource:super_glue_copa#inversion" is
-made of them alone. A row without a prompt in any template is dropped, and so is, in a setting, one without a prompt in any
+made of them alone. The setting "no_options" uses only templates that do not list their choices (`choices_in_prompt`). A
+row without a prompt in any template is dropped, and so is, in a setting, one without a prompt in any
 of the setting's; `flantune promptsource TASK` counts rows by template and reason. To use rows of your own, copy this file.
 """
 

@@ -1,6 +1,6 @@
 """Names of the 119 tasks of Super-NaturalInstructions' English test track, as published in its `test_tasks.txt`.
 
-Data only. They must never be trained on: `mixtures.py` leaves them out of `super_ni_train`.
+Data only. They must never be trained on: the held-out plan "super_ni" (`held_out.py`) rules them out.
 """
 
 TEST_TASKS = (

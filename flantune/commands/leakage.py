@@ -10,7 +10,7 @@ import rich.text
 from flantune.commands import shared
 
 if TYPE_CHECKING:
-    from flantune.data import held_out
+    from flantune.data import held_out, held_out_names
 
 
 def add(commands: shared.Commands) -> None:
@@ -50,12 +50,15 @@ def _text(report: "held_out.Report") -> rich.console.Group:
         f"The waiver of {waiver.evaluation} and {waiver.training} covers nothing: it can go."
         for waiver in report.unused
     ]
-    lines += [f"No module has the {name} of the plan." for name in report.unmatched]
+    if report.unmatched:
+        lines.append(
+            f"In no module are {len(report.unmatched)} of the plan's names: {', '.join(report.unmatched)}."
+        )
     parts += [rich.text.Text(line) for line in (*lines, _summary(report))]
     return rich.console.Group(*parts)
 
 
-def _lineage_lines(violations: "list[held_out.Violation]") -> list[str]:
+def _lineage_lines(violations: "list[held_out_names.Violation]") -> list[str]:
     """A line for each training task and the sources that it shares, with all that come from them too."""
     pairs: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for one in violations:
@@ -66,7 +69,7 @@ def _lineage_lines(violations: "list[held_out.Violation]") -> list[str]:
     ]
 
 
-def _overlap_table(overlaps: "list[held_out.Violation]") -> rich.table.Table:
+def _overlap_table(overlaps: "list[held_out_names.Violation]") -> rich.table.Table:
     """The pairs, the worst first; an example of each, for its rows are what one wants to look at."""
     table = rich.table.Table(show_lines=True)
     table.add_column("rows", justify="right", no_wrap=True)
@@ -93,5 +96,6 @@ def _summary(report: "held_out.Report") -> str:
     found = ", ".join(f"{count} by {kind}" for kind, count in counts.items()) or "none"
     return (
         f"Plan: {report.plan}. {rows:,} evaluation rows in {report.training_rows:,} training rows; {unchecked:,} are too "
-        f"short to be looked for. Violations: {found}; waived: {len(report.waived)}."
+        f"short to be looked for. Violations: {found}; waived: {len(report.waived)}. Tasks that the mixture leaves out for "
+        f"its plan: {len(report.left_out)}."
     )

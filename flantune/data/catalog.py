@@ -4,8 +4,9 @@ Families of tasks are found in the data directory, or, where that is absent, in 
 next.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 import dataclasses
+import functools
 import importlib
 import os
 import pathlib
@@ -13,6 +14,7 @@ from typing import TypeVar
 
 from flantune import prompting
 from flantune.data import (
+    held_out_names,
     members as members_lib,
     mixture as mixture_lib,
     names as names_lib,
@@ -20,6 +22,7 @@ from flantune.data import (
     store as store_lib,
     task as task_lib,
 )
+from flantune.data.held_out_plan import HeldOutPlan
 from flantune.prompting import settings as settings_lib
 
 T = TypeVar("T")
@@ -34,7 +37,7 @@ class Catalog:
     tasks: Mapping[str, task_lib.InstructionTask]
     mixtures: Mapping[str, mixture_lib.Mixture]
     settings: Mapping[str, prompting.PromptSetting] = dataclasses.field(default_factory=dict)
-    plans: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    plans: Mapping[str, HeldOutPlan] = dataclasses.field(default_factory=dict)
     origins: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the module of each task
     problems: tuple[str, ...] = ()  # families of which no task was found
 
@@ -82,8 +85,45 @@ class Catalog:
         """Whether the rates of a mixture count tokens, so that its shares depend on a vocabulary."""
         return rates_lib.counts_tokens(self._as_mixture(name), self._book())
 
-    def _book(self) -> rates_lib.Book:
-        return rates_lib.Book(tasks=self.tasks, mixtures=self.mixtures, supports=self._supports)
+    def plan(self, name: str) -> HeldOutPlan:
+        """The held-out plan of a name.
+
+        Raises:
+            KeyError: no such plan.
+        """
+        if name not in self.plans:
+            sentence = names_lib.unknown("You asked for the held-out plan", name, self.plans)
+            raise KeyError(f"{sentence} Modules searched: {', '.join(self.modules)}.")
+        return self.plans[name]
+
+    def left_out(self, name: str) -> frozenset[str]:
+        """Names of the tasks that a mixture leaves out for its held-out plan."""
+        return rates_lib.left_out(self._as_mixture(name), self._book())
+
+    def _book(self, plans: tuple[str, ...] = ()) -> rates_lib.Book:
+        return rates_lib.Book(
+            tasks=self.tasks,
+            mixtures=self.mixtures,
+            supports=self._supports,
+            ruled_out=functools.partial(self._ruled_out, plans),
+        )
+
+    def _ruled_out(
+        self, plans: tuple[str, ...], name: str, candidates: Collection[str]
+    ) -> frozenset[str]:
+        """Which candidates a plan rules out; `plans` are those that are being asked already."""
+        if name in plans:
+            raise ValueError(
+                f"The held-out plan {name!r} evaluates a mixture that itself leaves out what the plan rules out."
+            )
+        plan = self.plan(name)
+        book = self._book((*plans, name))
+        evaluated = [
+            self.task(member).name
+            for mixture in plan.evaluation
+            for member in rates_lib.members(self._as_mixture(mixture), book)
+        ]
+        return held_out_names.ruled_out(self.tasks, candidates, evaluated, plan)
 
     def _supports(self, task: str, setting: str) -> bool:
         found = self.tasks[task]
@@ -114,7 +154,7 @@ def load(modules: Sequence[str], store: store_lib.Store, data_dir: pathlib.Path)
     tasks: dict[str, task_lib.InstructionTask] = {}
     mixtures: dict[str, mixture_lib.Mixture] = {}
     settings: dict[str, prompting.PromptSetting] = {}
-    plans: dict[str, object] = {}
+    plans: dict[str, HeldOutPlan] = {}
     origins: dict[str, str] = {}
     problems: list[str] = []
     for module in modules:

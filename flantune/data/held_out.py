@@ -4,17 +4,18 @@
     report.raise_if_violated()
 
 Every violation is named with the offending pair, unless a waiver of the plan covers it. `held_out_plan.py` has the
-plans, `overlap_scan.py` compares the texts; read `flantune/leakage.py` next, which runs the checks for a run file.
+plans, `held_out_names.py` what can be told by names, `overlap_scan.py` compares the texts; read `flantune/leakage.py`
+next, which runs the checks for a run file.
 """
 
 from collections.abc import Iterable, Sequence
 import dataclasses
 import fnmatch
-import re
 from typing import Any
 
 from flantune.data import (
     catalog as catalog_lib,
+    held_out_names,
     loading,
     members as members_lib,
     overlap_rows,
@@ -22,57 +23,11 @@ from flantune.data import (
     store as store_lib,
     task as task_lib,
 )
-from flantune.data.held_out_plan import KINDS, HeldOutPlan, Waiver
+from flantune.data.held_out_names import Violation
+from flantune.data.held_out_plan import BY_NAME, KINDS, HeldOutPlan, Waiver
 
-_BY_NAME = ("task", "cluster", "lineage")  # kinds that need no rows
 _SHOWN = 5
 _SAMPLES = 3
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Violation:
-    """A training task that a plan does not allow.
-
-    Attributes:
-        kind: one of `KINDS`.
-        evaluation: the evaluation or held-out task; the cluster where the kind is "cluster".
-        shared: names of the source datasets that both come from.
-        rows: evaluation rows that the training task holds anything of, out of `of` of the split; `by_ngram` of them
-            share words in a row, the others are short and held whole.
-        training_rows: rows of the training task that hold any of them.
-        samples: evaluation row, training row, the piece of it, the words.
-    """
-
-    kind: str
-    evaluation: str
-    training: str
-    shared: tuple[str, ...] = ()
-    split: str = ""
-    rows: int = 0
-    by_ngram: int = 0
-    of: int = 0
-    training_rows: int = 0
-    samples: tuple[tuple[str, str, str, str], ...] = ()
-
-    @property
-    def share(self) -> float:
-        """The part of the evaluation rows that is touched."""
-        return self.rows / self.of if self.of else 0.0
-
-    def sentence(self) -> str:
-        """What is wrong, in one sentence, with an example."""
-        if self.kind == "cluster":
-            return f"{self.training} is of the held-out cluster {self.evaluation!r}."
-        if self.kind == "task":
-            return f"{self.training} is held out and trained on."
-        if self.kind == "lineage":
-            shared = ", ".join(map(repr, self.shared))
-            return f"{self.training} comes from {shared}, as {self.evaluation} does."
-        row, training_row, where, words = self.samples[0]
-        return (
-            f"{self.rows:,} of {self.of:,} rows of {self.evaluation} ({self.split}) are in {self.training_rows:,} rows of "
-            f'{self.training}, as {row} is in the {where} of {training_row}: "{words}".'
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,6 +41,7 @@ class Report:
         unmatched: clusters and tasks of the plan that no module has.
         evaluation: the evaluation rows that were looked for; empty where rows were not compared.
         training_rows: how many training rows were looked through.
+        left_out: tasks that the training mixture's own `Mixture.held_out` keeps out of it.
     """
 
     plan: str
@@ -95,6 +51,7 @@ class Report:
     unmatched: tuple[str, ...] = ()
     evaluation: tuple[overlap_scan.EvaluationRows, ...] = ()
     training_rows: int = 0
+    left_out: tuple[str, ...] = ()
 
     def raise_if_violated(self) -> None:
         """Raises ValueError, naming the worst pairs, where a violation has no waiver."""
@@ -120,6 +77,7 @@ class Report:
             "unmatched": list(self.unmatched),
             "evaluation": [dataclasses.asdict(rows) for rows in self.evaluation],
             "training_rows": self.training_rows,
+            "left_out": list(self.left_out),
         }
 
 
@@ -144,8 +102,8 @@ def check_names(
     Raises:
         KeyError: the plan names an evaluation mixture or task that no module has.
     """
-    found, unmatched = _name_violations(catalog, training, plan, evaluation)
-    return _judged(plan, found, kinds=_BY_NAME, unmatched=unmatched)
+    found = _by_name(catalog, training, plan, evaluation)
+    return _judged(plan, found, kinds=BY_NAME, unmatched=_unmatched(catalog, plan))
 
 
 def check(
@@ -171,9 +129,12 @@ def check(
     """
     own = [member for member in evaluation if _is_asked(plan, member.task)]
     names = [member.name for member in training.members]
-    found, unmatched = _name_violations(catalog, names, plan, [member.name for member in own])
+    found = _by_name(catalog, names, plan, [member.name for member in own])
+    unmatched = _unmatched(catalog, plan)
+    left_out = tuple(sorted(catalog.left_out(training.name)))
     if plan.ngram is None:
-        return _judged(plan, found, kinds=_BY_NAME, unmatched=unmatched)
+        report = _judged(plan, found, kinds=BY_NAME, unmatched=unmatched)
+        return dataclasses.replace(report, left_out=left_out)
     asked = [
         member
         for name, split in plan.evaluation.items()
@@ -185,7 +146,12 @@ def check(
         store, [*asked, *own], training.members, ngram=plan.ngram, num_processes=num_processes
     )
     report = _judged(plan, [*found, *_overlaps(scan)], kinds=KINDS, unmatched=unmatched)
-    return dataclasses.replace(report, evaluation=scan.evaluation, training_rows=scan.training_rows)
+    return dataclasses.replace(
+        report,
+        evaluation=scan.evaluation,
+        training_rows=scan.training_rows,
+        left_out=left_out,
+    )
 
 
 def _is_asked(plan: HeldOutPlan, task: task_lib.InstructionTask) -> bool:
@@ -193,48 +159,31 @@ def _is_asked(plan: HeldOutPlan, task: task_lib.InstructionTask) -> bool:
     return names_nothing or plan.holds_out(task)
 
 
-def _name_violations(
+def _by_name(
     catalog: catalog_lib.Catalog,
     training: Iterable[str],
     plan: HeldOutPlan,
     evaluation: Iterable[str],
-) -> tuple[list[Violation], tuple[str, ...]]:
-    trained = {task.name: task for task in map(catalog.task, training)}
-    evaluated = {task.name: task for task in map(catalog.task, evaluation)}
-    for name in plan.evaluation:
-        evaluated |= {task.name: task for task in map(catalog.task, catalog.members(name))}
-    held_out = {name: task for name, task in catalog.tasks.items() if plan.holds_out(task)}
-    found = []
-    for task in trained.values():
-        if task.cluster in plan.clusters:
-            found.append(Violation(kind="cluster", evaluation=task.cluster, training=task.name))
-        elif task.name in held_out:
-            found.append(Violation(kind="task", evaluation=task.name, training=task.name))
-    if plan.lineage:
-        others = {name: task for name, task in evaluated.items() if name not in trained}
-        for task in (held_out | others).values():
-            for other in trained.values():
-                shared = sorted(_sources(task) & _sources(other))
-                if shared and task.name != other.name and other.name not in held_out:
-                    found.append(
-                        Violation(
-                            kind="lineage",
-                            evaluation=task.name,
-                            training=other.name,
-                            shared=tuple(shared),
-                        )
-                    )
+) -> list[Violation]:
+    evaluated = [
+        *evaluation,
+        *(member for name in plan.evaluation for member in catalog.members(name)),
+    ]
+    return held_out_names.violations(
+        catalog.tasks,
+        dict.fromkeys(catalog.task(name).name for name in training),
+        dict.fromkeys(catalog.task(name).name for name in evaluated),
+        plan,
+    )
+
+
+def _unmatched(catalog: catalog_lib.Catalog, plan: HeldOutPlan) -> tuple[str, ...]:
     clusters = {task.cluster for task in catalog.tasks.values()}
     unmatched = [f"cluster {name!r}" for name in plan.clusters if name not in clusters]
     unmatched += [
         f"task {name!r}" for name in plan.tasks if not fnmatch.filter(catalog.tasks, name)
     ]
-    return found, tuple(unmatched)
-
-
-def _sources(task: task_lib.InstructionTask) -> set[str]:
-    """Names of the datasets that a task comes from, spelled alike: "commonsense_qa" and "CommonsenseQA" are one."""
-    return {re.sub(r"[^a-z0-9]", "", name.casefold()) for name in task.lineage}
+    return tuple(unmatched)
 
 
 def _overlaps(scan: overlap_scan.Scan) -> list[Violation]:
@@ -283,7 +232,9 @@ def _judged(
     ordered = sorted(
         found, key=lambda one: (KINDS.index(one.kind), -one.share, one.evaluation, one.training)
     )
-    waivers = {one: _waiver(plan, one) for one in ordered}
+    waivers = {
+        one: plan.waiver(one.kind, one.evaluation, one.training, one.rows) for one in ordered
+    }
     used = [waiver for waiver in waivers.values() if waiver is not None]
     return Report(
         plan=plan.name,
@@ -296,9 +247,3 @@ def _judged(
         ),
         unmatched=unmatched,
     )
-
-
-def _waiver(plan: HeldOutPlan, violation: Violation) -> Waiver | None:
-    """The first waiver of a plan that covers a violation."""
-    facts = {name: getattr(violation, name) for name in ("kind", "evaluation", "training", "rows")}
-    return next((waiver for waiver in plan.waivers if waiver.covers(**facts)), None)

@@ -9,7 +9,7 @@
         ),
     )
 
-Read `held_out.py` next, which checks a plan.
+A mixture leaves out what a plan rules out by `Mixture.held_out`. Read `held_out_names.py` next.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ import fnmatch
 from flantune.data import names as names_lib, overlap_text, task as task_lib
 
 KINDS = ("task", "cluster", "ngram", "lineage")  # of violations, the surest first
+BY_NAME = ("task", "cluster", "lineage")  # those that need no rows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,3 +92,8 @@ class HeldOutPlan:
         return task.cluster in self.clusters or any(
             fnmatch.fnmatchcase(task.name, pattern) for pattern in self.tasks
         )
+
+    def waiver(self, kind: str, evaluation: str, training: str, rows: int = 0) -> Waiver | None:
+        """The first waiver that covers a violation; see `Waiver.covers`."""
+        facts = {"kind": kind, "evaluation": evaluation, "training": training}
+        return next((one for one in self.waivers if one.covers(**facts, rows=rows)), None)

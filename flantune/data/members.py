@@ -55,6 +55,12 @@ def make_member(
     if task.is_tokenized and setting != prompting.PromptSetting():
         raise ValueError(f"{name!r} asks for a setting, but its rows are ids: it has no prompts.")
     if not usable:
+        with_options = dataclasses.replace(setting, options="in_prompt")
+        if rendering.usable_templates(task.templates, templates, with_options):
+            raise ValueError(
+                f"{name!r} leaves answer options out, but every template of task {task.name!r} that it could use lists the "
+                "choices itself; ask for a setting without no_options."
+            )
         have = sorted({(template.kind, template.group) for template in task.templates})
         shown = ", ".join(kind + (f" (group {group!r})" if group else "") for kind, group in have)
         group = f" in the group {setting.group!r}" if setting.group else ""

@@ -83,6 +83,8 @@ class Mixture:
             number divides it among its tasks, a mixture as its own rates say, a pattern equally. `proportional()` and
             `equal()` apply to each task.
         exclude: names or patterns of tasks that a pattern must not bring in.
+        held_out: name of a held-out plan (`held_out_plan.py`): tasks that it rules out by name, cluster or source dataset
+            are left out, whether a pattern or a mixture brings them in.
         unit: what the rates count: "examples", or "tokens" (inputs and targets together, as they are after
             shortening), so that tasks with long examples do not outweigh the others. Inside a mixture that is a
             member, its own unit holds.
@@ -91,6 +93,7 @@ class Mixture:
     name: str
     rates: Mapping[str, Rate]
     exclude: tuple[str, ...] = ()
+    held_out: str | None = None
     unit: str = "examples"
 
     def __post_init__(self) -> None:

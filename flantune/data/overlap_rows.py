@@ -1,8 +1,9 @@
 """The texts of members that `overlap.py` compares: `contents` of evaluation rows, `training_rows` of training rows.
 
-A training row's texts are its prompt and target, as rendered in one epoch, and what its other wordings show: fields,
-references, constants. They hold whatever any epoch can show of the row, but for words that run over from one of them
-into another. Exemplars are rows themselves, so prompts are rendered without them: `overlap_scan.py`, next to read,
+A training row's texts are its prompt and target, as rendered in one epoch, and what the task's other training wordings
+show, in whatever setting: fields, references, and the constants, such as all solved examples of a task of Natural
+Instructions, of which a wording shows two. They hold whatever any epoch and setting can show of the row, but for words
+that run over from one of them into another. Exemplars are rows themselves, so prompts are rendered without them: `overlap_scan.py`, next to read,
 adds the rows of the pool that exemplars come from.
 """
 
@@ -48,6 +49,14 @@ def contents(members: Sequence[members_lib.Member]) -> list[Content]:
     ]
 
 
+def material_of(member: members_lib.Member) -> tuple[str, ...]:
+    """Fields and constants that a training wording of a member's task shows, of its setting or of another one."""
+    task = member.task
+    own = [task.templates[place] for place in member.usable]
+    templates = [*own, *(template for template in task.templates if not template.held_out)]
+    return tuple(dict.fromkeys(name for template in templates for name in template.fields))
+
+
 def training_rows(
     member: members_lib.Member, where: str = ""
 ) -> Iterator[tuple[int, tuple[Piece, ...]]]:
@@ -58,9 +67,7 @@ def training_rows(
         where: stands before what each piece is.
     """
     task = member.task
-    shown = list(
-        dict.fromkeys(name for place in member.usable for name in task.templates[place].fields)
-    )
+    shown = material_of(member)
     constants = [str(task.constants[name]) for name in shown if name in task.constants]
     yield CONSTANTS_ROW, tuple(Piece(f"{where}task", text) for text in constants)
     inputs = shown_fields((member,))

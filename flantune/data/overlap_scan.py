@@ -160,6 +160,7 @@ def _print(job: _Job) -> str:
         member.split,
         [shard.sha256 for shard in member.reader.manifest.shards],
         [dataclasses.asdict(task.templates[place]) for place in member.usable],
+        overlap_rows.material_of(member),
         dataclasses.asdict(member.setting),
         dict(task.constants),
         task.answer_choices,

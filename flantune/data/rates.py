@@ -3,7 +3,7 @@
 Shares are of examples, whatever the rates count. Read `schedule.py` next: it turns shares into an order.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 import dataclasses
 import fnmatch
 from typing import Protocol, runtime_checkable
@@ -36,21 +36,29 @@ class Book:
         tasks: names of all tasks (values are not looked at).
         supports: whether a task has a template for a setting, given by its name; patterns leave out those that have
             none.
+        ruled_out: which of some tasks the held-out plan of a name rules out; KeyError where there is no such plan.
     """
 
     tasks: Mapping[str, object]
     mixtures: Mapping[str, mixture_lib.Mixture]
     supports: Callable[[str, str], bool]
+    ruled_out: Callable[[str, Collection[str]], frozenset[str]]
 
 
 def members(mixture: mixture_lib.Mixture, book: Book) -> tuple[str, ...]:
     """Names of all tasks of a mixture (with their settings), each once, in order.
 
     Raises:
-        KeyError: a member is neither a task nor a mixture, or a pattern matches nothing.
-        ValueError: a mixture contains itself.
+        KeyError: a member is neither a task nor a mixture, a pattern matches nothing, or there is no such held-out plan.
+        ValueError: a mixture contains itself, or names a task that its held-out plan rules out.
     """
-    return tuple(dict.fromkeys(_expand(mixture, book, ())))
+    return tuple(dict.fromkeys(_expand(mixture, book, (), frozenset())))
+
+
+def left_out(mixture: mixture_lib.Mixture, book: Book) -> frozenset[str]:
+    """Names of the tasks that held-out plans, of the mixture or of one inside it, keep out of it."""
+    inner = [left_out(book.mixtures[one], book) for one in mixture.rates if one in book.mixtures]
+    return frozenset().union(_ruled_out(mixture, book, ()), *inner)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,7 +86,7 @@ def parts(mixture: mixture_lib.Mixture, book: Book, sizes: Sizes) -> list[Part]:
     Raises:
         KeyError, ValueError: as `members`; ValueError also where every task is empty.
     """
-    found = [part for part in _weighted(mixture, book, sizes, ()) if part.share > 0]
+    found = [part for part in _weighted(mixture, book, sizes, (), frozenset()) if part.share > 0]
     total = sum(part.share for part in found)
     if not total:
         raise ValueError(f"Mixture {mixture.name!r} has no example: every task is empty.")
@@ -100,22 +108,33 @@ def counts_tokens(mixture: mixture_lib.Mixture, book: Book) -> bool:
 
 
 def _weighted(
-    mixture: mixture_lib.Mixture, book: Book, sizes: Sizes, path: tuple[str, ...]
+    mixture: mixture_lib.Mixture,
+    book: Book,
+    sizes: Sizes,
+    path: tuple[str, ...],
+    without: frozenset[str],
 ) -> list[Part]:
-    """The parts of a mixture; their shares are weights in examples, on one scale for the whole mixture."""
+    """The parts of a mixture; their shares are weights in examples, on one scale for the whole mixture.
+
+    Args:
+        without: names of tasks that the mixtures around it leave out.
+    """
     _check_cycle(mixture, path)
+    without |= _ruled_out(mixture, book, path)
     in_tokens = mixture.unit == "tokens"
     weighted: list[Part] = []
     for member, rate in mixture.rates.items():
         if member in book.mixtures:
             inner = [
                 dataclasses.replace(part, path=(member, *part.path))
-                for part in _weighted(book.mixtures[member], book, sizes, (*path, mixture.name))
+                for part in _weighted(
+                    book.mixtures[member], book, sizes, (*path, mixture.name), without
+                )
             ]
         else:
             inner = [
                 Part(task=name, path=(), share=1.0 if sizes.rows(name) else 0.0, rate=rate)
-                for name in _matches(mixture, member, book)
+                for name in _matches(mixture, member, book, without)
             ]
         if isinstance(rate, int | float):
             # The member as a whole gets `rate`: of examples, or of tokens, as many as its own examples have.
@@ -144,15 +163,41 @@ def _rated(
     return dataclasses.replace(part, share=weight, rate=rate)
 
 
-def _expand(mixture: mixture_lib.Mixture, book: Book, path: tuple[str, ...]) -> list[str]:
+def _expand(
+    mixture: mixture_lib.Mixture, book: Book, path: tuple[str, ...], without: frozenset[str]
+) -> list[str]:
     _check_cycle(mixture, path)
+    without |= _ruled_out(mixture, book, path)
     names: list[str] = []
     for member in mixture.rates:
         if member in book.mixtures:
-            names += _expand(book.mixtures[member], book, (*path, mixture.name))
+            names += _expand(book.mixtures[member], book, (*path, mixture.name), without)
         else:
-            names += _matches(mixture, member, book)
+            names += _matches(mixture, member, book, without)
     return names
+
+
+def _ruled_out(mixture: mixture_lib.Mixture, book: Book, path: tuple[str, ...]) -> frozenset[str]:
+    """Names of the tasks that the mixture's own held-out plan leaves out of it."""
+    if mixture.held_out is None:
+        return frozenset()
+    everything = dataclasses.replace(mixture, held_out=None)
+    candidates = {_task(name) for name in _expand(everything, book, path, frozenset())}
+    found = book.ruled_out(mixture.held_out, candidates)
+    if found >= candidates:
+        raise ValueError(
+            f"Mixture {mixture.name!r} has no task left: its held-out plan {mixture.held_out!r} rules out all of them."
+        )
+    named = [member for member in mixture.rates if _task(member) in found]
+    if named:
+        raise ValueError(
+            f"Mixture {mixture.name!r} names {named[0]!r}, which its held-out plan {mixture.held_out!r} rules out."
+        )
+    return found
+
+
+def _task(member: str) -> str:
+    return member.partition("#")[0]
 
 
 def _check_cycle(mixture: mixture_lib.Mixture, path: tuple[str, ...]) -> None:
@@ -162,8 +207,10 @@ def _check_cycle(mixture: mixture_lib.Mixture, path: tuple[str, ...]) -> None:
         )
 
 
-def _matches(mixture: mixture_lib.Mixture, member: str, book: Book) -> list[str]:
-    """The tasks that a member stands for, with its setting."""
+def _matches(
+    mixture: mixture_lib.Mixture, member: str, book: Book, without: frozenset[str]
+) -> list[str]:
+    """The tasks that a member stands for, with its setting, but for those that held-out plans leave out."""
     task, hash_mark, setting = member.partition("#")
     if any(mark in task for mark in "*?["):
         found = [
@@ -174,11 +221,11 @@ def _matches(mixture: mixture_lib.Mixture, member: str, book: Book) -> list[str]
         ]
         if not found:
             raise KeyError(f"Mixture {mixture.name!r}: no task matches {member!r}.")
-        return found
+        return [name for name in found if _task(name) not in without]
     if task not in book.tasks:
         raise KeyError(
             names_lib.unknown(
                 f"Mixture {mixture.name!r} names", member, [*book.tasks, *book.mixtures]
             )
         )
-    return [member]
+    return [] if task in without else [member]

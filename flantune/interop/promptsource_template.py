@@ -2,7 +2,8 @@
 
     fields {"premise": "It rained.", "label": 0, ...}  ->  Rendered(inputs="It rained. ...", targets="...", ...)
 
-A Jinja template makes its whole prompt itself, options and target included; the prompt setting's options do not touch it.
+A Jinja template makes its whole prompt itself, options and target included: the options of a prompt setting do not change
+it, but one that lists its choices is not used where a setting leaves options out.
 It may have nothing to say about a row: then the row has no prompt in this wording. Read `promptsource.py` next.
 """
 
@@ -37,7 +38,7 @@ class JinjaTemplate(prompting.Template):
     Attributes:
         name: unique in its dataset.
         answer_choices: Jinja for all possible targets, with ||| between them; None for free text.
-        choices_in_prompt: whether the prompt lists the choices.
+        choices_in_prompt: whether the prompt lists the choices, as the file says.
         metrics: as promptsource names them, in one spelling: "accuracy", "rouge", ...
         languages: of the wording, as ISO 639 codes.
     """
@@ -66,6 +67,11 @@ class JinjaTemplate(prompting.Template):
     def shows_options(self) -> bool:
         """False: the prompt lists its choices itself, if at all."""
         return False
+
+    @property
+    def writes_choices(self) -> bool:
+        """What the file says of it."""
+        return self.choices_in_prompt
 
     @property
     def shows_dialog(self) -> bool:

@@ -67,7 +67,10 @@ def usable_templates(
     which: str,
     setting: settings_lib.PromptSetting | None = None,
 ) -> tuple[int, ...]:
-    """Positions of a setting's templates of a set: "training", "held_out" (for evaluation only) or "all"."""
+    """Positions of a setting's templates of a set: "training", "held_out" (for evaluation only) or "all".
+
+    Where the setting leaves options out, so are wordings that list the answer choices themselves.
+    """
     setting = setting or settings_lib.PromptSetting()
     return tuple(
         index
@@ -75,6 +78,7 @@ def usable_templates(
         if (which == "all" or template.held_out == (which == "held_out"))
         and template.kind in setting.kinds
         and template.group == setting.group
+        and not (setting.options == "none" and template.writes_choices)
     )
 
 

@@ -48,7 +48,8 @@ class PromptSetting:
         shots: exemplars of a prompt: a number, or several of which one is drawn for each example.
         chain_of_thought: uses the templates of kind "cot" instead of "direct" and "dialog".
         inversion: uses the templates of kind "inversion" instead.
-        options: "in_prompt" fills `{options}`; "none" leaves options out, so the target is the answer's text.
+        options: "in_prompt" fills `{options}`; "none" leaves options out, so the target is the answer's text, and uses no
+            template that lists the choices itself (promptsource's `choices_in_prompt`).
         option_order: "shuffled" draws an order for the example; "fixed" keeps that of the answer choices.
         label_balanced: chooses exemplars so that their answers differ as much as the candidates allow.
         separators: one is drawn for each example; () stands for `Separators()` around exemplars and for nothing in a

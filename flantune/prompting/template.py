@@ -192,6 +192,11 @@ class Template:
         """Whether the prompt lists the answer options."""
         return OPTIONS in fields_of(self.inputs)
 
+    @property
+    def writes_choices(self) -> bool:
+        """Whether the wording itself lists the answer choices, so that no setting can leave them out."""
+        return False
+
     @functools.cached_property
     def shows_dialog(self) -> bool:
         """Whether it shows the turns of a conversation."""

@@ -1,15 +1,19 @@
+import sys
+
 import pytest
 
 from flantune import testing
 from flantune.data import Mixture, TaskFamily, catalog as catalog_lib, loading, store as store_lib
+from flantune.data.held_out_plan import HeldOutPlan, Waiver
 
 ROWS = {"train": [{"text": "a", "answer": "b"}]}
 FIRST, SECOND = (testing.make_task(f"c:{name}", ROWS) for name in ("first", "second"))
 BOTH = Mixture(name="c_both", rates={"c:*": 1.0})
 
 
-def load(tmp_path, tasks, mixtures=()):
+def load(tmp_path, tasks, mixtures=(), plans=()):
     with testing.task_module("catalog_tasks", tasks, mixtures):
+        sys.modules["catalog_tasks"].PLANS = plans
         return catalog_lib.load(["catalog_tasks"], store_lib.Store(tmp_path), tmp_path)
 
 
@@ -69,3 +73,49 @@ def test_a_family_without_files_says_where_it_looked(tmp_path):
     catalog = load(tmp_path, [family], [Mixture(name="f_all", rates={"f:*": 1.0})])
     with pytest.raises(KeyError, match=r"no task matches 'f:\*'.*family 'f'.*--data_dir"):
         catalog.members("f_all")
+
+
+def test_a_mixture_leaves_out_what_its_held_out_plan_rules_out(tmp_path):
+    tasks = [
+        testing.make_task("exam:zoo", ROWS, lineage=("Zoo QA",)),
+        testing.make_task("drill:zoo", ROWS, lineage=("zoo_qa", "other")),
+        testing.make_task("drill:sky", ROWS, lineage=("sky",)),
+        testing.make_task("drill:waived", ROWS, lineage=("zooqa",)),
+        testing.make_task("drill:nli", ROWS, cluster="nli", lineage=("snli",)),
+        testing.make_task("drill:by_nli", ROWS, lineage=("snli",)),
+    ]
+    waiver = Waiver(evaluation="exam:zoo", training="drill:waived", reason="a proverb")
+    plan = HeldOutPlan(
+        name="plan", clusters=("nli",), evaluation={"exams": "train"}, waivers=(waiver,)
+    )
+    mixtures = [
+        Mixture(name="exams", rates={"exam:*": 1}),
+        Mixture(name="drills", rates={"drill:*": 1}, held_out="plan"),
+    ]
+    catalog = load(tmp_path, tasks, mixtures, [plan])
+    assert catalog.members("drills") == ("drill:sky", "drill:waived")
+    assert catalog.left_out("drills") == {"drill:zoo", "drill:nli", "drill:by_nli"}
+    assert catalog.left_out("exams") == frozenset()
+
+
+def test_a_task_that_is_ruled_out_no_longer_excuses_others_of_its_sources(tmp_path):
+    """An evaluated task may be trained on, unless it shares a source with a held-out one; then its sources go too."""
+    tasks = [
+        testing.make_task("c:held_out", ROWS, lineage=("a",)),
+        testing.make_task("c:evaluated", ROWS, lineage=("a", "b")),
+        testing.make_task("c:trained", ROWS, lineage=("b",)),
+        testing.make_task("c:free", ROWS),
+    ]
+    plan = HeldOutPlan(name="plan", tasks=("c:held_out",), evaluation={"c:evaluated": "train"})
+    mixture = Mixture(name="m", rates={"c:*": 1}, held_out="plan")
+    assert load(tmp_path, tasks, [mixture], [plan]).members("m") == ("c:free",)
+
+
+def test_a_mixture_whose_held_out_plan_is_unknown_or_goes_in_circles_says_so(tmp_path):
+    mixture = Mixture(name="m", rates={"c:*": 1}, held_out="plan")
+    other = HeldOutPlan(name="plam")
+    with pytest.raises(KeyError, match=r"'plan'.*'plam'.*Modules searched: catalog_tasks"):
+        load(tmp_path, [FIRST], [mixture], [other]).members("m")
+    circle = HeldOutPlan(name="plan", evaluation={"m": "train"})
+    with pytest.raises(ValueError, match="'plan' evaluates a mixture that itself leaves out"):
+        load(tmp_path, [FIRST], [mixture], [circle]).members("m")

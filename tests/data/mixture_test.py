@@ -24,6 +24,14 @@ def book(mixtures=()):
         tasks=dict.fromkeys(TASKS),
         mixtures={mixture.name: mixture for mixture in mixtures},
         supports=lambda task, setting: setting != "inversion" or task == "nli:rte",
+        ruled_out=ruled_out,
+    )
+
+
+def ruled_out(plan, candidates):
+    """The plans "no_nli" and "nothing" rule out what they say."""
+    return frozenset(
+        name for name in candidates if plan == "nothing" or (plan, name[:4]) == ("no_nli", "nli:")
     )
 
 
@@ -66,6 +74,30 @@ def test_settings_are_members_of_their_own():
 def test_exclude_applies_to_patterns():
     mixture = Mixture(name="m", rates={"*": equal()}, exclude=("nli:*",))
     assert rates.members(mixture, book()) == ("qa:boolq",)
+
+
+def test_a_held_out_plan_applies_to_patterns_and_to_mixtures_inside():
+    inner = Mixture(name="inner", rates={"nli:rte": 1, "qa:boolq": 3})
+    outer = Mixture(name="m", rates={"inner": 1, "*#no_options": equal()}, held_out="no_nli")
+    names = ("qa:boolq", "qa:boolq#no_options")
+    assert rates.members(outer, book([inner, outer])) == names
+    assert shares(outer, [inner, outer]) == pytest.approx(dict.fromkeys(names, 0.5))
+    assert rates.left_out(outer, book([inner, outer])) == {"nli:rte", "nli:cb"}
+    around = Mixture(name="all", rates={"m": 1, "nli:cb": 1})
+    assert shares(around, [inner, outer]) == pytest.approx(
+        {"qa:boolq": 0.25, "qa:boolq#no_options": 0.25, "nli:cb": 0.5}
+    )
+
+
+def test_a_task_that_its_mixtures_plan_rules_out_may_not_be_named():
+    mixture = Mixture(name="m", rates={"*": 1, "nli:rte#few_shot": 1}, held_out="no_nli")
+    with pytest.raises(ValueError, match=r"'m' names 'nli:rte#few_shot'.*'no_nli' rules out"):
+        rates.members(mixture, book())
+
+
+def test_a_mixture_of_which_its_plan_leaves_nothing_is_an_error():
+    with pytest.raises(ValueError, match="'nothing' rules out all of them"):
+        rates.members(Mixture(name="m", rates={"*": 1}, held_out="nothing"), book())
 
 
 def test_unknown_member_names_the_closest():

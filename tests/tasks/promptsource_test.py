@@ -145,3 +145,54 @@ def test_real_rows_without_a_prompt_are_counted(real_data):
         "…why? C1 or C2": (198, {whole: 202}),
         "question_to_answer_index": (986, {other: 235}),  # the 235 rows whose answer is E
     }
+
+
+NO_OPTIONS = TEMPLATES.replace(
+    """      metrics: [Accuracy]
+      original_task: true
+    name: right
+""",
+    """      choices_in_prompt: true
+      original_task: true
+    name: right
+  d: !Template
+    answer_choices: yes ||| no
+    jinja: '{{premise}} {{hypothesis}} ||| {{answer_choices[label]}}'
+    metadata: !TemplateMetadata
+      original_task: true
+    name: bare
+""",
+)
+
+
+def test_without_options_no_template_that_prints_its_choices_is_used(data_dir, tmp_path):
+    (path,) = data_dir.rglob("glue/rte/templates.yaml")
+    path.write_text(NO_OPTIONS)
+    catalog, store = catalog_of(data_dir, tmp_path)
+    task = catalog.tasks["promptsource:glue_rte"]
+    prepare.prepare([(task, ("train",))], store, data_dir, num_processes=0).raise_if_failed()
+
+    def wordings(setting):
+        bound = loading.bind_mixture(catalog, store, f"{task.name}{setting}", split="train")
+        (member,) = bound.members
+        return [task.templates[place].name for place in member.usable]
+
+    assert wordings("") == ["right", "bare"]
+    assert wordings("#no_options") == ["bare"]
+    assert wordings("#inversion.no_options") == ["what follows"]
+
+
+def test_without_options_a_task_whose_templates_all_print_them_is_an_error(data_dir, tmp_path):
+    (path,) = data_dir.rglob("glue/rte/templates.yaml")
+    path.write_text(
+        NO_OPTIONS.replace("original_task: true\n    name: bare", "x: 0\n    name: bare")
+    )
+    catalog, store = catalog_of(data_dir, tmp_path)
+    task = catalog.tasks["promptsource:glue_rte"]
+    prepare.prepare([(task, ("train",))], store, data_dir, num_processes=0).raise_if_failed()
+    with pytest.raises(
+        ValueError, match=r"glue_rte#no_options' leaves answer options out, but every"
+    ):
+        loading.bind_mixture(catalog, store, f"{task.name}#no_options", split="train")
+    with pytest.raises(KeyError, match="no task matches"):  # a pattern goes without it
+        catalog.members("promptsource:*#no_options")
