@@ -176,6 +176,8 @@ class OptimizerConfig:
         decay_steps: step at which linear_decay and cosine_decay reach zero; None: the run's number of steps.
         max_grad_norm: clip gradients to this global norm; 0: no clipping.
         z_loss: weight of the squared log-partition, in nats squared per token.
+        microbatches: parts that a batch is cut into, one after another through the model, to save memory; gradients are
+            summed before they are divided by the batch's tokens, so the numbers are those of the whole batch.
         vocabulary_chunks: above 1, the loss makes the logits of one such part of the vocabulary at a time, so that all
             of them are never in memory; the numbers are the same.
     """
@@ -191,6 +193,7 @@ class OptimizerConfig:
     max_grad_norm: float = 0.0
     z_loss: float = 1e-4  # t5x finetune.gin
     label_smoothing: float = 0.0
+    microbatches: int = 1
     vocabulary_chunks: int = 1
 
     def __post_init__(self) -> None:
@@ -200,7 +203,7 @@ class OptimizerConfig:
             self, "learning_rate", "warmup_steps", "weight_decay", "max_grad_norm", "z_loss"
         )
         _check_fraction(self, "beta1", "beta2", "label_smoothing")
-        _check_positive(self, "vocabulary_chunks")
+        _check_positive(self, "microbatches", "vocabulary_chunks")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

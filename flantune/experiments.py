@@ -71,6 +71,7 @@ def train(
     decoding: DecodingConfig = _GREEDY,
     seed: int = 0,
     log_every_steps: int = 20,
+    log_tasks_every_steps: int = 100,
     notes: Sequence[str] = (),
     wandb_project: str | None = None,
     config_text: str = "",
@@ -83,10 +84,11 @@ def train(
     import jax
 
     from flantune import assembly
-    from flantune.training import checkpoints, optimizers, sharding, state, trainer
+    from flantune.training import checkpoints, optimizers, sharding, state, task_log, trainer
 
     configs.check_whole("experiments.train.num_steps", num_steps)
     configs.check_whole("experiments.train.log_every_steps", log_every_steps)
+    configs.check_whole("experiments.train.log_tasks_every_steps", log_tasks_every_steps)
     configs.check_whole("experiments.train.seed", seed, 0)
     folder = epath.Path(run_dir)
     catalog, store = _prepared(data, _splits(data, evaluation))
@@ -129,6 +131,8 @@ def train(
         log_every_steps=log_every_steps,
         callbacks=assembly.callbacks(folder, evaluator, evaluation, num_steps),
         wandb_project=wandb_project,
+        tasks=[task_log.TaskLabel(one.name, one.task.cluster) for one in bound.members],
+        log_tasks_every_steps=log_tasks_every_steps,
     )
     _log_counts(bound, dataset)
     if evaluator is None or evaluation is None:

@@ -180,6 +180,39 @@ def sum_losses(
     )
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskSums:
+    """Sums over the tokens of each task.
+
+    Attributes:
+        cross_entropy: in nats, times the tokens' weights.
+        weight: of the tokens.
+    """
+
+    cross_entropy: Float[Array, "tasks"]
+    weight: Float[Array, "tasks"]
+
+
+def sum_by_task(
+    tokens: TokenLosses,
+    weights: Float[Array, "*batch length"],
+    task_ids: Int[Array, "*batch length"],
+    num_tasks: int,
+) -> TaskSums:
+    """Cross entropy and weight of the tokens of each task 0, 1, ...; tokens of other ids (-1: padding) count nowhere."""
+    weights = weights.astype(jnp.float32)
+    ids = task_ids.reshape(-1)
+
+    def summed(values: Float[Array, "*batch length"]) -> Float[Array, "tasks"]:
+        return jax.ops.segment_sum(values.reshape(-1), ids, num_tasks)
+
+    return TaskSums(
+        cross_entropy=summed(tokens.cross_entropy * weights),
+        weight=summed(weights),
+    )
+
+
 def loss_sums(
     logits: Float[Array, "*batch length vocab"],
     targets: Int[Array, "*batch length"],

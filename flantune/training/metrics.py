@@ -28,6 +28,8 @@ import rich.console
 import rich.progress
 import tensorboardX
 
+from flantune.training import step as step_lib, task_log
+
 # The host may run this many steps ahead of the device: enough to keep it busy, few enough to bound the batches that
 # wait in its memory.
 _MAX_STEPS_AHEAD = 4
@@ -164,7 +166,8 @@ class TrainLog:
     A step's numbers are read when the host is a few steps further, so the device never waits for the log. The steps
     since the last line are the open window; it is saved with a checkpoint, so that a resumed run writes the lines
     that it would have written without the stop. tokens_per_second counts the inputs' and targets' tokens, no padding; it leaves
-    out the first step, which compiles, and pauses.
+    out the first step, which compiles, and pauses. With `tasks`, what each task and cluster costs is added every
+    `tasks_every_steps` steps.
     """
 
     def __init__(
@@ -175,19 +178,22 @@ class TrainLog:
         every_steps: int,
         window: Sequence[Mapping[str, float]] = (),
         wandb_project: str | None = None,
+        tasks: task_log.TaskLog | None = None,
+        tasks_every_steps: int = 100,
     ):
+        self._tasks, self._tasks_every_steps = tasks, tasks_every_steps
         self._writer = MetricWriter(run_dir, resume_step=start_step, wandb_project=wandb_project)
         self._progress = Progress(start_step, num_steps)
         self._every_steps = every_steps
         self._window = [dict(step) for step in window]
-        self._on_device: collections.deque[tuple[int, Mapping[str, Float[Array, ""]]]] = (
+        self._on_device: collections.deque[tuple[int, Mapping[str, Float[Array, "*tasks"]]]] = (
             collections.deque()
         )
         self._held: tuple[int, dict[str, float]] = (0, {})
         self._clock: float | None = None
         self._num_timed, self._tokens, self._seconds = 0, 0.0, 0.0
 
-    def add(self, step: int, metrics: Mapping[str, Float[Array, ""]]) -> None:
+    def add(self, step: int, metrics: Mapping[str, Float[Array, "*tasks"]]) -> None:
         """Takes the metrics of a step, and reads those of a step some time ago."""
         for value in metrics.values():
             value.copy_to_host_async()
@@ -198,8 +204,13 @@ class TrainLog:
     def _read_oldest(self) -> None:
         self._flush()  # only the line of the last step that was read can still grow
         step, metrics = self._on_device.popleft()
-        numbers = {name: float(value) for name, value in metrics.items()}
+        numbers = {name: float(value) for name, value in metrics.items() if not value.ndim}
         self._window.append(numbers)
+        if self._tasks is not None:
+            self._tasks.add(
+                np.asarray(metrics[step_lib.TASK_CROSS_ENTROPY]),
+                np.asarray(metrics[step_lib.TASK_WEIGHT]),
+            )
         now = time.monotonic()
         if self._clock is not None:
             self._seconds += now - self._clock
@@ -208,6 +219,8 @@ class TrainLog:
         self._clock = now
         if step % self._every_steps == 0:
             self._close_window(step)
+        if self._tasks is not None and step % self._tasks_every_steps == 0:
+            self.write(step, self._tasks.close())
 
     def _close_window(self, step: int) -> None:
         values = summarise(self._window)
@@ -249,6 +262,10 @@ class TrainLog:
     def open_window(self) -> list[dict[str, float]]:
         """Metrics of the steps since the last line; JSON-able."""
         return self._window
+
+    def open_tasks(self) -> task_log.Totals:
+        """What each task has cost since its last line; JSON-able."""
+        return {} if self._tasks is None else self._tasks.open_totals()
 
     def close(self) -> None:
         """Writes what is held and closes the files and the bar."""

@@ -5,19 +5,21 @@ neither packing, padding nor the number of devices changes the weight of a token
 """
 
 from collections.abc import Callable, Mapping
+import dataclasses
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 import optax
 
 from flantune.configs import OptimizerConfig
 from flantune.training import loss, optimizers, sharding, state as state_lib
 
 Batch = Mapping[str, Shaped[Array, "batch ..."]]
-Metrics = dict[str, Float[Array, ""]]
+Metrics = dict[str, Float[Array, "*tasks"]]
+TASK_CROSS_ENTROPY, TASK_WEIGHT = "task_cross_entropy", "task_weight"
 TrainStep = Callable[[state_lib.TrainState, Batch], tuple[state_lib.TrainState, Metrics]]
 
 
@@ -47,21 +49,100 @@ def token_losses(
     )
 
 
-def gradient_sums(
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchSums:
+    """What is summed over the target tokens of a batch, whole or in parts.
+
+    Attributes:
+        gradient: of the summed loss, not yet divided.
+        losses: of all tokens.
+        tasks: of each task's tokens; None where nothing asks for them.
+    """
+
+    gradient: PyTree
+    losses: loss.LossSums
+    tasks: loss.TaskSums | None
+
+
+def batch_sums(
     model: state_lib.Model,
     params: state_lib.Params,
     batch: Batch,
     dropout_rng: PRNGKeyArray | None,
     config: OptimizerConfig,
-) -> tuple[state_lib.Params, loss.LossSums]:
-    """Gradient of the loss summed over the batch's target tokens, not yet divided, and the sums."""
+    *,
+    num_tasks: int = 0,
+) -> BatchSums:
+    """Gradient and losses of a batch, summed over its target tokens.
 
-    def summed_loss(params: state_lib.Params) -> tuple[Float[Array, ""], loss.LossSums]:
+    With `num_tasks`, those of each task too, by the batch's `decoder_task_ids`: no second pass of the model.
+    """
+
+    def summed_loss(
+        params: state_lib.Params,
+    ) -> tuple[Float[Array, ""], tuple[loss.LossSums, loss.TaskSums | None]]:
         tokens = token_losses(model, params, batch, dropout_rng, config)
-        sums = loss.sum_losses(tokens, batch["decoder_loss_weights"], z_loss=config.z_loss)
-        return sums.loss, sums
+        weights = batch["decoder_loss_weights"]
+        sums = loss.sum_losses(tokens, weights, z_loss=config.z_loss)
+        if not num_tasks:
+            return sums.loss, (sums, None)
+        ids = batch["decoder_task_ids"]
+        return sums.loss, (sums, loss.sum_by_task(tokens, weights, ids, num_tasks))
 
-    return jax.grad(summed_loss, has_aux=True)(params)
+    gradient, (losses, tasks) = jax.grad(summed_loss, has_aux=True)(params)
+    return BatchSums(gradient=gradient, losses=losses, tasks=tasks)
+
+
+def accumulated_sums(
+    model: state_lib.Model,
+    params: state_lib.Params,
+    batch: Batch,
+    dropout_rng: PRNGKeyArray,
+    config: OptimizerConfig,
+    *,
+    num_tasks: int = 0,
+) -> BatchSums:
+    """`batch_sums` in `config.microbatches` parts, one after another.
+
+    Row r belongs to part r modulo their number, so every device keeps its own rows.
+
+    Raises:
+        ValueError: the parts do not divide the rows.
+    """
+    parts = config.microbatches
+    if parts == 1:
+        return batch_sums(model, params, batch, dropout_rng, config, num_tasks=num_tasks)
+    rows = len(batch["decoder_target_tokens"])
+    if rows % parts:
+        raise ValueError(
+            f"OptimizerConfig.microbatches ({parts}) must divide DataConfig.batch_size ({rows})."
+        )
+
+    def cut(array: Shaped[Array, "batch ..."]) -> Shaped[Array, "parts rows ..."]:
+        dealt = jnp.moveaxis(array.reshape(-1, parts, *array.shape[1:]), 1, 0)
+        return nn.with_logical_constraint(dealt, (None, "batch", *[None] * (array.ndim - 1)))
+
+    def sums_of(part: Batch, number: Int[Array, ""]) -> BatchSums:
+        rng = jax.random.fold_in(dropout_rng, number)
+        return batch_sums(model, params, part, rng, config, num_tasks=num_tasks)
+
+    def add(before: BatchSums, part: tuple[Batch, Int[Array, ""]]) -> tuple[BatchSums, None]:
+        return jax.tree.map(jnp.add, before, sums_of(*part)), None
+
+    cut_batch, numbers = jax.tree.map(cut, dict(batch)), jnp.arange(parts)
+    zeros = _no_sums(params, num_tasks)
+    return jax.lax.scan(add, zeros, (cut_batch, numbers))[0]
+
+
+def _no_sums(params: state_lib.Params, num_tasks: int) -> BatchSums:
+    """The sums over no tokens."""
+    zero, zeros = jnp.zeros(()), jnp.zeros(num_tasks)
+    return BatchSums(
+        gradient=jax.tree.map(jnp.zeros_like, params),
+        losses=loss.LossSums(loss=zero, cross_entropy=zero, z_loss=zero, correct=zero, weight=zero),
+        tasks=loss.TaskSums(cross_entropy=zeros, weight=zeros) if num_tasks else None,
+    )
 
 
 def _token_metrics(sums: loss.LossSums, batch: Batch) -> Metrics:
@@ -85,12 +166,14 @@ def make_train_step(
     mesh: Mesh,
     rules: sharding.AxisRules,
     seed: int,
+    num_tasks: int = 0,
 ) -> TrainStep:
     """A jitted `train_step(state, batch) -> (state, metrics)`; call it under `jax.set_mesh(mesh)`.
 
     The given state is donated: its arrays are gone after the call. Metrics are float32 scalars on every device: loss
     (with z-loss), cross_entropy, z_loss in nats per target token; accuracy; num_target_tokens, num_input_tokens
-    (padding not counted); grad_norm (before clipping), param_norm (before the update), learning_rate.
+    (padding not counted); grad_norm (before clipping), param_norm (before the update), learning_rate. With `num_tasks`
+    also two arrays [tasks]: the summed cross entropy of each task's target tokens in nats, and their summed weight.
     """
     schedule = optimizers.make_schedule(optimizer_config, num_steps)
     abstract = state_lib.abstract_state(model, optimizer, mesh, rules)
@@ -104,15 +187,22 @@ def make_train_step(
             raise RuntimeError("Call train_step under `with jax.set_mesh(mesh):`.")
         rng = dropout_key(seed, state.step)
         with nn.logical_axis_rules(sharding.activation_rules(rules)):
-            sums_gradient, sums = gradient_sums(model, state.params, batch, rng, optimizer_config)
-        weight = jnp.maximum(sums.weight, 1.0)
-        gradient = jax.tree.map(lambda leaf: leaf / weight, sums_gradient)
+            sums = accumulated_sums(
+                model, state.params, batch, rng, optimizer_config, num_tasks=num_tasks
+            )
+        weight = jnp.maximum(sums.losses.weight, 1.0)
+        gradient = jax.tree.map(lambda leaf: leaf / weight, sums.gradient)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        metrics = _token_metrics(sums, batch) | {
+        metrics = _token_metrics(sums.losses, batch) | {
             "grad_norm": optax.tree.norm(gradient),
             "param_norm": optax.tree.norm(state.params),
             "learning_rate": schedule(state.step),
         }
+        if sums.tasks is not None:
+            metrics |= {
+                TASK_CROSS_ENTROPY: sums.tasks.cross_entropy,
+                TASK_WEIGHT: sums.tasks.weight,
+            }
         params = optax.apply_updates(state.params, updates)
         new_state = state_lib.TrainState(step=state.step + 1, params=params, opt_state=opt_state)
         return new_state, metrics

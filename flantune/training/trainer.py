@@ -31,6 +31,7 @@ from flantune.training import (
     sharding,
     state as state_lib,
     step as step_lib,
+    task_log,
 )
 
 
@@ -80,6 +81,8 @@ def train(
     callbacks: Sequence[Callback] = (),
     initial_params: PyTree = None,
     wandb_project: str | None = None,
+    tasks: Sequence[task_log.TaskLabel] = (),
+    log_tasks_every_steps: int = 100,
 ) -> state_lib.TrainState:
     """The state after `num_steps` updates, counted from the start of the run folder, not of this call.
 
@@ -93,7 +96,7 @@ def train(
     start_s = time.monotonic()
     checkpoints = checkpoints_lib.Checkpoints(run_dir, checkpoint_config)
     with jax.set_mesh(mesh), contextlib.closing(checkpoints), _catch_interrupt() as interrupted:
-        state, window = _restore_or_init(
+        state, place = _restore_or_init(
             checkpoints, batches, num_steps, model, optimizer, mesh, rules, seed, initial_params
         )
         _describe(run_dir, model, state, mesh)
@@ -105,10 +108,18 @@ def train(
             mesh=mesh,
             rules=rules,
             seed=seed,
+            num_tasks=len(tasks),
         )
         start_step = step = int(state.step)
         log = metrics_lib.TrainLog(
-            run_dir, start_step, num_steps, log_every_steps, window, wandb_project
+            run_dir,
+            start_step,
+            num_steps,
+            log_every_steps,
+            place.get("window", ()),
+            wandb_project,
+            task_log.TaskLog(tasks, place.get("tasks", {})) if tasks else None,
+            log_tasks_every_steps,
         )
         with contextlib.closing(log):
             for step in range(start_step + 1, num_steps + 1):
@@ -125,7 +136,11 @@ def train(
                         for callback in due:
                             log.write(step, callback.on_step(step, state, metrics) or {})
                         if save:
-                            place = {"batches": batches.get_state(), "window": log.open_window()}
+                            place = {
+                                "batches": batches.get_state(),
+                                "window": log.open_window(),
+                                "tasks": log.open_tasks(),
+                            }
                             checkpoints.save(step, state, place)
                 if stop:
                     break
@@ -148,19 +163,19 @@ def _restore_or_init(
     rules: sharding.AxisRules,
     seed: int,
     initial_params: PyTree,
-) -> tuple[state_lib.TrainState, Sequence[Mapping[str, float]]]:
-    """The last checkpoint's state, its batches' place set, and its open window; or a fresh state."""
+) -> tuple[state_lib.TrainState, checkpoints_lib.JsonDict]:
+    """The last checkpoint's state and what was saved beside it, its batches' place set; or a fresh state and nothing."""
     step = checkpoints.step_to_resume(num_steps)
     if step is None:
         logging.info("No checkpoint in %s: starting at step 0.", checkpoints.directory)
         return state_lib.init_state(
             model, optimizer, mesh, rules, seed, initial_params=initial_params
-        ), []
+        ), {}
     abstract = state_lib.abstract_state(model, optimizer, mesh, rules)
     state, place = checkpoints.restore(abstract, step)
     batches.set_state(place["batches"])
     logging.info("Continuing from %s, step %d of %d.", checkpoints.path(step), step, num_steps)
-    return state, place["window"]
+    return state, place
 
 
 def _next_batch(

@@ -33,7 +33,8 @@ def _apply():
 @functools.cache
 def _gradient():
     def gradient(params, batch):
-        return step.gradient_sums(MODEL, params, batch, None, OPTIMIZER)
+        sums = step.batch_sums(MODEL, params, batch, None, OPTIMIZER)
+        return sums.gradient, sums.losses
 
     return jax.jit(gradient)
 

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from flantune.configs import CheckpointConfig, MeshConfig, OptimizerConfig
-from flantune.training import optimizers, sharding, trainer
+from flantune.training import optimizers, sharding, task_log, trainer
+
+TASKS = [task_log.TaskLabel(f"linear:{i}", cluster) for i, cluster in enumerate("aab")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +97,7 @@ class CountingBatches:
             "decoder_input_tokens": np.pad(targets, ((0, 0), (1, 0)))[:, :-1],
             "decoder_target_tokens": targets,
             "decoder_loss_weights": (targets != 0).astype(np.float32),
+            "decoder_task_ids": np.where(targets != 0, targets % 3, -1).astype(np.int32),
         }
 
     def get_state(self):
@@ -127,5 +130,7 @@ def train(run_dir, *, num_steps=20, save_every_steps=7, batches=None, **override
         "seed": 3,
         "checkpoint_config": CheckpointConfig(save_every_steps=save_every_steps),
         "log_every_steps": 5,
+        "tasks": TASKS,
+        "log_tasks_every_steps": 10,
     }
     return trainer.train(**(parts(num_steps=num_steps) | arguments | overrides))

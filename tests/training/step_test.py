@@ -1,11 +1,12 @@
 """One step: normalisation by real target tokens, metrics, donation, dropout keys."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from flantune.configs import OptimizerConfig
-from flantune.training import sharding, state as state_lib, step as step_lib
+from flantune.training import loss, sharding, state as state_lib, step as step_lib
 
 from . import linear_model
 
@@ -14,13 +15,13 @@ def _copied(tree):
     return jax.tree.map(np.array, tree)
 
 
-def _one_step(batch, optimizer_config=None, **overrides):
+def _one_step(batch, optimizer_config=None, num_tasks=0, **overrides):
     """State before, state after and metrics of one step, all on the host."""
     parts = linear_model.parts(num_steps=10, **overrides)
     parts["optimizer_config"] = optimizer_config or parts["optimizer_config"]
     state = state_lib.init_state(*(parts[n] for n in ("model", "optimizer", "mesh", "rules")), 3)
     before = _copied(state)
-    train_step = step_lib.make_train_step(**parts, num_steps=10, seed=3)
+    train_step = step_lib.make_train_step(**parts, num_steps=10, seed=3, num_tasks=num_tasks)
     with jax.set_mesh(parts["mesh"]):
         after, metrics = train_step(state, sharding.shard_batch(batch, parts["mesh"]))
     return before, _copied(after), _copied(metrics)
@@ -74,16 +75,59 @@ def test_rows_of_padding_change_nothing_but_the_shape(step, batch):
     )
 
 
+def _same_step(actual, expected, rtol):
+    for name in ("loss", "accuracy", "grad_norm", "num_target_tokens"):
+        np.testing.assert_allclose(actual[2][name], expected[2][name], rtol=rtol)
+    jax.tree.map(
+        lambda one, other: np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol),
+        actual[1].params,
+        expected[1].params,
+    )
+
+
+@pytest.mark.parametrize("microbatches", [2, 4, 8])
+def test_microbatches_take_the_step_of_the_whole_batch(batch, microbatches):
+    """Though their rows hold different numbers of tokens."""
+    weights = batch["decoder_loss_weights"] * (np.arange(5) <= np.arange(8)[:, None] % 4)
+    uneven = batch | {"decoder_loss_weights": weights.astype(np.float32)}
+    assert weights[0::2].sum() != weights[1::2].sum()
+    config = OptimizerConfig(name="adafactor", learning_rate=0.03, microbatches=microbatches)
+    actual = _one_step(uneven, dropout_rate=0.0, optimizer_config=config)
+    _same_step(actual, _one_step(uneven, dropout_rate=0.0), 1e-6)
+
+
+def test_microbatches_must_divide_the_rows(batch):
+    config = OptimizerConfig(name="adafactor", learning_rate=0.03, microbatches=3)
+    with pytest.raises(ValueError, match=r"microbatches \(3\) must divide .*batch_size \(8\)"):
+        _one_step(batch, optimizer_config=config)
+
+
+@pytest.mark.parametrize("microbatches", [1, 4])
+def test_the_loss_of_each_task_is_that_of_its_tokens(step, batch, microbatches):
+    config = OptimizerConfig(name="adafactor", learning_rate=0.03, microbatches=microbatches)
+    before, after, metrics = _one_step(
+        batch, dropout_rate=0.0, optimizer_config=config, num_tasks=4
+    )
+    model = linear_model.LinearModel(dropout_rate=0.0)
+    targets = jnp.asarray(batch["decoder_target_tokens"])
+    losses = loss.token_losses(model.apply(before.params, batch), targets)
+    nats = np.asarray(losses.cross_entropy, np.float64)
+    own = [batch["decoder_task_ids"] == task for task in range(4)]
+    expected = [np.sum(nats * is_own) for is_own in own]
+    np.testing.assert_allclose(metrics["task_cross_entropy"], expected, rtol=1e-5)
+    np.testing.assert_array_equal(metrics["task_weight"], [is_own.sum() for is_own in own])
+    assert metrics["task_weight"][3] == 0  # no such task in the batch
+    np.testing.assert_allclose(
+        metrics["task_cross_entropy"].sum() / metrics["task_weight"].sum(),
+        metrics["cross_entropy"],
+        rtol=1e-5,
+    )
+    _same_step((before, after, metrics), step, 1e-6)
+
+
 def test_a_loss_in_chunks_of_the_vocabulary_takes_the_same_step(step, batch):
     config = OptimizerConfig(name="adafactor", learning_rate=0.03, vocabulary_chunks=4)
-    _, after, metrics = _one_step(batch, dropout_rate=0.0, optimizer_config=config)
-    for name in ("loss", "accuracy", "grad_norm"):
-        np.testing.assert_allclose(metrics[name], step[2][name], rtol=1e-5)
-    jax.tree.map(
-        lambda actual, expected: np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6),
-        after.params,
-        step[1].params,
-    )
+    _same_step(_one_step(batch, dropout_rate=0.0, optimizer_config=config), step, 1e-5)
 
 
 def test_batch_without_a_single_target_gives_zero_loss_and_no_nan(batch):

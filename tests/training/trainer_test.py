@@ -41,6 +41,21 @@ def test_run_learns_and_logs_every_fifth_step(whole_run):
     assert int(state.step) == 20
 
 
+def test_metrics_hold_the_loss_of_each_task_and_cluster(whole_run):
+    run_dir, _ = whole_run
+    lines = metrics.read_metrics(run_dir)
+    (tasks,) = [line for line in lines if line["step"] == 20]
+    names = {name for name in tasks if name.startswith(("train/task/", "train/cluster/"))}
+    kinds = [f"task/linear:{i}" for i in range(3)] + ["cluster/a", "cluster/b"]
+    assert names == {f"train/{kind}/cross_entropy" for kind in kinds}
+    losses = [tasks[f"train/task/linear:{i}/cross_entropy"] for i in range(3)]
+    assert min(losses[:2]) <= tasks["train/cluster/a/cross_entropy"] <= max(losses[:2])
+    assert tasks["train/cluster/b/cross_entropy"] == losses[2]
+    assert not any(
+        "train/task/linear:0/cross_entropy" in line for line in lines if line["step"] % 10
+    )
+
+
 def test_run_folder_holds_the_last_checkpoints_and_the_parameter_table(whole_run):
     run_dir, state = whole_run
     assert checkpoints.Checkpoints(run_dir).steps() == (14, 20)
