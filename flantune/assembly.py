@@ -18,7 +18,7 @@ from flantune.data import (
 from flantune.evaluation import evaluator as evaluator_lib, report, suites
 from flantune.evaluation.results import EvaluationReport, Results
 from flantune.inference import predictor as predictor_lib
-from flantune.models import t5
+from flantune.models import lora, t5
 from flantune.training import checkpoints, metrics, sharding, state, trainer
 
 
@@ -27,6 +27,7 @@ def make_network(model: ModelConfig, vocabulary: vocabulary_lib.Vocabulary) -> t
         raise ValueError(
             f"ModelConfig.vocab_size ({model.vocab_size}) must be at least the vocabulary's size ({vocabulary.size})."
         )
+    lora.check_targets(model)
     return t5.EncoderDecoder(model)
 
 

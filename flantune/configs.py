@@ -50,6 +50,39 @@ def _check_choice(config: object, name: str, allowed: Collection[str]) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Low-rank adapters beside projections (https://arxiv.org/abs/2106.09685); only they are trained.
+
+    The adapted projection of x is W x + alpha / rank * B A dropout(x). B starts at zero, so that the model starts as its
+    base, and A as in PEFT: uniform, up to 1 / sqrt(inputs).
+
+    Attributes:
+        targets: patterns over the projections. Those are `encoder/layers/attention/query` (key, value, out),
+            `encoder/layers/mlp/wo` (wi_0, wi_1; wi where the MLP is not gated) and, of the decoder, the same with
+            `self_attention` and `encoder_decoder_attention`. "query" means the projections of that name everywhere,
+            "decoder/*/value" those of the decoder. All layers have the same adapters.
+    """
+
+    rank: int
+    alpha: float
+    dropout_rate: float = 0.0
+    targets: tuple[str, ...] = ("query", "value")  # the paper's choice, and PEFT's for T5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", tuple(self.targets))
+        _check_positive(self, "rank")
+        _check_fraction(self, "dropout_rate")
+        if (
+            isinstance(self.alpha, bool)
+            or not isinstance(self.alpha, int | float)
+            or self.alpha <= 0
+        ):
+            raise ValueError(f"LoraConfig.alpha must be above 0, not {self.alpha!r}.")
+        if not self.targets:
+            raise ValueError("LoraConfig.targets must hold at least one pattern, such as 'query'.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Dimensions and switches of a T5 encoder-decoder (T5 1.1 unless a switch says otherwise).
 
@@ -63,6 +96,7 @@ class ModelConfig:
         scan_layers: stack the layers of each tower and scan over them: compiles faster, runs slower on a CPU.
         remat: what the backward pass computes again instead of keeping it. "none"; "full": all but each layer's input;
             "dots": all but the results of projections (t5x's "minimal").
+        lora: adapters to train in place of the parameters; None: there are none.
     """
 
     vocab_size: int
@@ -81,6 +115,7 @@ class ModelConfig:
     dtype: str = "bfloat16"
     scan_layers: bool = True
     remat: str = "none"
+    lora: LoraConfig | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mlp_activations", tuple(self.mlp_activations))

@@ -91,7 +91,7 @@ def bind(function: Callable[..., T], **given: object) -> Callable[[], T]:
 
 
 def build(config_class: type[T]) -> T:
-    """A config from its bindings.
+    """A config from its bindings; a field that is a config is built from its own bindings, if it has any.
 
     Raises:
         ValueError: a field without a default has no binding, or a value is not allowed.
@@ -106,8 +106,16 @@ def build(config_class: type[T]) -> T:
     ]
     if missing:
         raise ValueError(_no_binding(f"configs.{config_class.__name__}", missing))
+    hints = get_type_hints(config_class)
+    nested: dict[str, object] = {
+        field.name: build(field_class)
+        for field in fields
+        if (field_class := _config_class(hints[field.name])) is not None
+        and _is_bound(field_class)
+        and not _binding_exists(config_class, field.name)
+    }
     try:
-        return _configurable(config_class)()
+        return _configurable(config_class)(**nested)
     except (TypeError, ValueError) as error:
         raise ValueError(str(error).split("\n")[0]) from error
 

@@ -5,6 +5,7 @@ query kernel makes up for; positions enter only as a learned bias per head and d
 table for all layers of a tower. Scores, bias and softmax are float32. Read `towers.py` next.
 """
 
+import functools
 from typing import TypeAlias
 
 from flax import linen as nn
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 import numpy as np
 
+from flantune.configs import LoraConfig
 from flantune.models import layers
 
 # t5x's. A query that may attend to nothing attends to everything equally, so there is never a NaN.
@@ -138,15 +140,17 @@ class Attention(nn.Module):
     emb_dim: int
     dropout_rate: float
     dtype: str
+    lora: LoraConfig | None = None
 
     def setup(self) -> None:
         # Standard deviation 1 / sqrt(emb_dim * head_dim): in place of dividing the scores.
         query_init = nn.initializers.variance_scaling(1 / self.head_dim, "fan_in", "normal")
         joined, inward = self.num_heads * self.head_dim, ("embed", "joined_kv")
-        self.query = layers.Dense(joined, inward, self.dtype, query_init)
-        self.key = layers.Dense(joined, inward, self.dtype, _kernel_init)
-        self.value = layers.Dense(joined, inward, self.dtype, _kernel_init)
-        self.out = layers.Dense(self.emb_dim, ("joined_kv", "embed"), self.dtype, _kernel_init)
+        dense = functools.partial(layers.Dense, dtype=self.dtype, lora=self.lora)
+        self.query = dense(joined, inward, kernel_init=query_init)
+        self.key = dense(joined, inward, kernel_init=_kernel_init)
+        self.value = dense(joined, inward, kernel_init=_kernel_init)
+        self.out = dense(self.emb_dim, ("joined_kv", "embed"), kernel_init=_kernel_init)
 
     def _split_heads(
         self, x: Float[Array, "batch length joined_kv"]
@@ -155,9 +159,12 @@ class Attention(nn.Module):
         heads = x.reshape(batch, length, self.num_heads, self.head_dim).transpose(0, 2, 1, 3)
         return layers.constrain(heads, "batch", "heads", "length", "kv")
 
-    def keys_and_values(self, x: Float[Array, "batch keys emb"]) -> KeysAndValues:
+    def keys_and_values(
+        self, x: Float[Array, "batch keys emb"], dropout_rng: PRNGKeyArray | None = None
+    ) -> KeysAndValues:
         """What `attend` needs of the positions attended to."""
-        return self._split_heads(self.key(x)), self._split_heads(self.value(x))
+        keys, values = self.key(x, dropout_rng), self.value(x, dropout_rng)
+        return self._split_heads(keys), self._split_heads(values)
 
     def attend(
         self,
@@ -169,7 +176,7 @@ class Attention(nn.Module):
         dropout_rng: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch queries emb"]:
         """For each query the softmax-weighted mean of the values that `mask` allows, projected."""
-        queries = self._split_heads(self.query(x))
+        queries = self._split_heads(self.query(x, dropout_rng))
         scores = jnp.einsum("bhqd,bhkd->bhqk", queries, keys, preferred_element_type=jnp.float32)
         if bias is not None:
             scores = _add_bias(scores, bias)
@@ -177,7 +184,8 @@ class Attention(nn.Module):
         weights = layers.dropout(weights, dropout_rng, self.dropout_rate)
         attended = jnp.einsum("bhqk,bhkd->bhqd", weights, values)
         batch, _, num_queries, _ = attended.shape
-        return self.out(attended.transpose(0, 2, 1, 3).reshape(batch, num_queries, -1))
+        joined = attended.transpose(0, 2, 1, 3).reshape(batch, num_queries, -1)
+        return self.out(joined, dropout_rng)
 
     def __call__(
         self,
@@ -188,5 +196,5 @@ class Attention(nn.Module):
         dropout_rng: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch queries emb"]:
         """Attention of `x` to `attended`: itself, or the encoder's output."""
-        keys, values = self.keys_and_values(attended)
+        keys, values = self.keys_and_values(attended, dropout_rng)
         return self.attend(x, keys, values, mask, bias, dropout_rng)

@@ -6,12 +6,17 @@ results have the given dtype. Read `attention.py` next.
 """
 
 from collections.abc import Callable, Sequence
+import functools
 from typing import cast
+import zlib
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from flantune import param_trees
+from flantune.configs import LoraConfig
 
 _EPSILON = 1e-6  # T5's; changing it changes released checkpoints
 
@@ -22,6 +27,8 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 mlp_init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
+# PEFT's kaiming_uniform(a=sqrt(5)): uniform between -1 / sqrt(inputs) and 1 / sqrt(inputs).
+_lora_a_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 def make_param(
@@ -71,20 +78,52 @@ def split_rng(rng: PRNGKeyArray | None, num: int) -> Sequence[PRNGKeyArray | Non
 
 
 class Dense(nn.Module):
-    """A linear map of the last axis, without bias; the kernel is 2-D, also for attention heads."""
+    """A linear map of the last axis, without bias; the kernel is 2-D, also for attention heads.
+
+    With `lora`, a low-rank map is added to it if a target of the config matches this module's path.
+    Its parameters `lora_a` [inputs, rank] and `lora_b` [rank, features] lie beside `kernel`.
+    """
 
     features: int
     axes: tuple[str, str]
     dtype: str
     kernel_init: nn.initializers.Initializer = mlp_init
+    lora: LoraConfig | None = None
 
     @nn.compact
-    def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... features"]:
+    def __call__(
+        self, x: Float[Array, "... inputs"], dropout_rng: PRNGKeyArray | None = None
+    ) -> Float[Array, "... features"]:
+        """The projection of `x`; the key is for the adapter's dropout alone."""
         shape = (x.shape[-1], self.features)
         kernel = make_param(self, "kernel", self.kernel_init, shape, self.axes)
+        x = x.astype(self.dtype)
         # As one matrix: XLA's CPU backend takes twice as long for the gradient of the 3-D product.
-        rows = x.astype(self.dtype).reshape(-1, x.shape[-1])
-        return jnp.dot(rows, kernel.astype(self.dtype)).reshape(*x.shape[:-1], self.features)
+        y = jnp.dot(x.reshape(-1, x.shape[-1]), kernel.astype(self.dtype))
+        if self.lora is not None and adapts(self.lora, "/".join(self.path)):
+            y += self._low_rank(self.lora, x, dropout_rng)
+        return y.reshape(*x.shape[:-1], self.features)
+
+    def _low_rank(
+        self, lora: LoraConfig, x: Float[Array, "... inputs"], dropout_rng: PRNGKeyArray | None
+    ) -> Float[Array, "rows features"]:
+        (inward, outward), inputs = self.axes, x.shape[-1]
+        shape_a, shape_b = (inputs, lora.rank), (lora.rank, self.features)
+        lora_a = make_param(self, "lora_a", _lora_a_init, shape_a, (inward, "lora_rank"))
+        lora_b = make_param(self, "lora_b", nn.initializers.zeros, shape_b, ("lora_rank", outward))
+        if dropout_rng is not None:
+            # The projections of a layer get the same key, which is that of its other masks too.
+            dropout_rng = jax.random.fold_in(dropout_rng, zlib.crc32(str(self.name).encode()))
+        x = dropout(x, dropout_rng, lora.dropout_rate, shared_axes=())
+        low = jnp.dot(x.reshape(-1, inputs), lora_a.astype(self.dtype))
+        return jnp.dot(low, lora_b.astype(self.dtype)) * (lora.alpha / lora.rank)
+
+
+def adapts(lora: LoraConfig, projection: str) -> bool:
+    """Whether the projection with this path, such as `encoder/layers_0/mlp/wo`, has an adapter."""
+    # Never for one layer alone: layers that are scanned over have the same parameters.
+    path = param_trees.of_all_layers(projection)
+    return any(param_trees.matches(path, target) for target in lora.targets)
 
 
 class RmsNorm(nn.Module):
@@ -137,6 +176,7 @@ class Mlp(nn.Module):
     activations: tuple[str, ...]
     dropout_rate: float
     dtype: str
+    lora: LoraConfig | None = None
 
     @nn.compact
     def __call__(
@@ -147,10 +187,9 @@ class Mlp(nn.Module):
             if len(self.activations) == 1
             else [f"wi_{i}" for i in range(len(self.activations))]
         )
+        inward = functools.partial(Dense, self.mlp_dim, ("embed", "mlp"), self.dtype)
         branches = [
-            _ACTIVATIONS[activation](
-                Dense(self.mlp_dim, ("embed", "mlp"), self.dtype, name=name)(x)
-            )
+            _ACTIVATIONS[activation](inward(lora=self.lora, name=name)(x, dropout_rng))
             for name, activation in zip(names, self.activations, strict=True)
         ]
         hidden = branches[0]
@@ -158,4 +197,5 @@ class Mlp(nn.Module):
             hidden *= branch
         hidden = dropout(hidden, dropout_rng, self.dropout_rate)
         hidden = constrain(hidden, "batch", "length", "mlp")
-        return Dense(x.shape[-1], ("mlp", "embed"), self.dtype, name="wo")(hidden)
+        outward = Dense(x.shape[-1], ("mlp", "embed"), self.dtype, lora=self.lora, name="wo")
+        return outward(hidden, dropout_rng)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 import numpy as np
 
+from flantune import param_trees
 from flantune.configs import ModelConfig
 from flantune.models import layers, stacking, towers
 
@@ -159,8 +160,14 @@ def _boxed_init(config: ModelConfig, rng: PRNGKeyArray) -> PyTree:
 @functools.partial(jax.jit, static_argnums=0)
 def _init(config: ModelConfig, rng: PRNGKeyArray) -> PyTree:
     # Always drawn as stacks: one trace per tower, and `scan_layers` does not change the values.
-    params = nn.unbox(_boxed_init(dataclasses.replace(config, scan_layers=True), rng))
-    return params if config.scan_layers else stacking.unstack_layers(params)
+    scan_layers = config.scan_layers
+    config = dataclasses.replace(config, scan_layers=True, remat="none")
+    # Apart, since Linen's draws depend on how many parameters a module has.
+    base = nn.unbox(_boxed_init(dataclasses.replace(config, lora=None), rng))
+    params = base
+    if config.lora is not None:
+        params = param_trees.joined(nn.unbox(_boxed_init(config, rng)), base)
+    return params if scan_layers else stacking.unstack_layers(params)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +179,8 @@ class EncoderDecoder:
     def init(self, rng: PRNGKeyArray) -> PyTree:
         """Fresh parameters: nested dicts of float32 arrays.
 
-        The values do not depend on `scan_layers`, only their arrangement does.
+        The values do not depend on `scan_layers`, only their arrangement does. With `lora` they are those
+        of the model without, and the adapters'.
         """
         return _init(self.config, rng)
 

@@ -60,11 +60,14 @@ def _make_attention(config: ModelConfig) -> attention.Attention:
         emb_dim=config.emb_dim,
         dropout_rate=config.dropout_rate,
         dtype=config.dtype,
+        lora=config.lora,
     )
 
 
 def _make_mlp(config: ModelConfig) -> layers.Mlp:
-    return layers.Mlp(config.mlp_dim, config.mlp_activations, config.dropout_rate, config.dtype)
+    return layers.Mlp(
+        config.mlp_dim, config.mlp_activations, config.dropout_rate, config.dtype, config.lora
+    )
 
 
 def _make_position_bias(

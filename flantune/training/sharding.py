@@ -50,6 +50,7 @@ DEFAULT_RULES: AxisRules = (
     ("sequence", None),  # between layers; ("sequence", "tensor") splits activations there too
     ("layers", None),
     ("relpos_buckets", None),
+    ("lora_rank", None),
 )
 
 
