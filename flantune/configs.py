@@ -11,6 +11,7 @@ _DTYPES = ("float32", "bfloat16")
 _ACTIVATIONS = ("gelu", "relu", "linear")
 _REMAT = ("none", "full", "dots")
 _OPTIMIZERS = ("adafactor", "adamw")
+_LOSS_WEIGHTINGS = ("token", "example")
 _TEMPLATE_SETS = ("training", "held_out", "all")
 
 
@@ -169,6 +170,10 @@ class DataConfig:
         held_out: name of a held-out plan of the modules: `train` refuses a mixture that violates it. What was found is
             kept in the prepared store, so that only the first start takes the time to look.
         max_malformed_fraction: a split with a larger part of malformed rows is not prepared.
+        loss_weighting: "token": every target token counts once, so a task counts by its targets' length. "example": the
+            target tokens of an example count once together, however many they are; times the mixture's mean number of
+            target tokens, so that a mean token weighs 1. Weights of tasks and rows (`InstructionTask.loss_weight`)
+            multiply either. The loss is divided by the sum of weights, which is the metric num_target_tokens.
     """
 
     mixture: str
@@ -186,11 +191,13 @@ class DataConfig:
     prepared_dir: str | None = None
     max_malformed_fraction: float = 0.01
     held_out: str | None = None
+    loss_weighting: str = "token"
 
     def __post_init__(self) -> None:
         for name in ("modules", "seqio_modules"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         _check_fraction(self, "max_malformed_fraction")
+        _check_choice(self, "loss_weighting", _LOSS_WEIGHTINGS)
         _check_positive(self, "inputs_length", "targets_length", "batch_size", "block_size")
         if self.lanes is not None:
             _check_positive(self, "lanes")

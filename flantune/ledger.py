@@ -80,7 +80,8 @@ class Actual:
     Attributes:
         step: of the checkpoint that holds the counts.
         batches: that were counted; fewer than `step` where counting began later.
-        on_device: target tokens that the training steps themselves counted until then; None where they cannot be compared.
+        on_device: target tokens that the training steps themselves counted until then; None where they cannot be compared:
+            the counts began later, or the steps summed loss weights other than 1.
         planned: the ledger of as many steps as batches were counted.
     """
 
@@ -121,7 +122,8 @@ def actual(
             f"{run_dir} trained on other tasks than its mixture {data.mixture!r} has now: its modules or data changed."
         )
     counts = ledger_counts.total(counted)
-    complete = counted["batches"] == step
+    is_weighted = planned.has_own_weights or planned.loss_weighting != "token"
+    complete = counted["batches"] == step and not is_weighted
     return Actual(
         step=step,
         batches=counted["batches"],

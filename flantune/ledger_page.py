@@ -18,7 +18,8 @@ _EPOCHS_SHOWN = 24  # bars of the tasks that are repeated most often
 _METHOD = (
     "Shares of examples are the mixture's rates. Tokens come from lengths measured on a sample of each task, through the "
     "run's vocabulary and after shortening; examples per row from the first blocks of the schedule, packed as in training. "
-    "Epochs are how often each row of a task is seen, dropped examples included."
+    "Epochs are how often each row of a task is seen, dropped examples included. Loss % is a task's share of the loss "
+    "weights, by which the loss is divided: of the target tokens where nothing is weighted."
 )
 
 

@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 MAX_ROWS = 60  # of a table on a terminal
 _MAX_CAUTIONS = 5  # of each kind
 _TOTALS = ("examples", "inputs_tokens", "targets_tokens")
+_LOSS_COUNTS = {  # by weighting, and whether tasks name weights
+    ("token", False): "every target token once",
+    ("token", True): "every target token by the weight of its task or row",
+    ("example", False): "every example once",
+    ("example", True): "every example once, times the weight of its task or row",
+}
 _MIN_WIDTH = 24  # of a task's name
 _UNITS = ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e5, 1e3, "k"))
 TASK_HEADER = (
-    "task", "rows", "cap", "examples", "%", "tokens", "%", "in", "out", "epochs", "cut", "dropped",
+    "task", "rows", "cap", "examples", "%", "tokens", "%", "in", "out", "loss %", "epochs", "cut", "dropped",
 )  # fmt: skip
-TOTAL_HEADER = ("", "tasks", "examples", "%", "tokens", "%")
+TOTAL_HEADER = ("", "tasks", "examples", "%", "tokens", "%", "loss %")
 
 
 def number(value: int | float) -> str:
@@ -57,6 +63,7 @@ def task_cells(entry: TaskEntry) -> list[str]:
         share(entry.token_share),
         f"{entry.mean_inputs_tokens:.0f}",
         f"{entry.mean_targets_tokens:.0f}",
+        share(entry.loss_share),
         f"{entry.epochs:.2g}" if entry.epochs < 10 else f"{entry.epochs:,.0f}",
         share(entry.cut),
         share(entry.dropped),
@@ -72,6 +79,7 @@ def total_cells(total: ledger_totals.Total) -> list[str]:
         share(total.rate),
         number(total.inputs_tokens + total.targets_tokens),
         share(total.token_share),
+        share(total.loss_share),
     ]
 
 
@@ -101,6 +109,7 @@ def facts(ledger: Ledger) -> list[tuple[str, str]]:
             f"{number(tokens)}: inputs {number(total.inputs_tokens)}, targets {number(total.targets_tokens)}",
         ),
         ("rows filled", f"inputs {inputs_fill:.0%}, targets {targets_fill:.0%}"),
+        ("loss counts", _LOSS_COUNTS[ledger.loss_weighting, ledger.has_own_weights]),
     ]
 
 

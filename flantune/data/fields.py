@@ -6,7 +6,7 @@ It also collects the schema. `split_writer.py` runs it on every row.
 from collections.abc import Collection, Mapping
 import math
 
-from flantune.data import names
+from flantune.data import names, task as task_lib
 from flantune.prompting import rendering, template as template_lib
 
 _PLAIN = {str: "str", bool: "bool", int: "int", float: "float"}
@@ -26,14 +26,18 @@ class FieldChecker:
         needed: Collection[str],
         known: Collection[str],
         answer_choices: tuple[str, ...] | str | None,
+        weight_field: str | None = None,
         schema: Mapping[str, str] | None = None,
     ) -> None:
-        """Args: `needed` fields every row has, others than `known` none; `schema` continues from rows that were checked before."""
+        """Args: `needed` fields every row has, others than `known` none; `weight_field` holds its loss weight; `schema`
+        continues from rows that were checked before.
+        """
         self.schema = dict(schema or {})
         self._task = task
         self._needed = frozenset(needed)
         self._known = frozenset(known)
         self._answer_choices = answer_choices
+        self._weight_field = weight_field
 
     def check(self, fields: object, where: str) -> None:
         """Raises ValueError or TypeError, naming the task, the row and the field, where fields cannot be used."""
@@ -43,6 +47,8 @@ class FieldChecker:
             )
         if not self._needed <= fields.keys():
             check_needed(self._task, self._needed, fields.keys(), where)
+        if self._weight_field is not None:
+            task_lib.check_loss_weight(self._task, fields[self._weight_field], where)
         for name, value in fields.items():
             kind = _PLAIN.get(type(value)) or self._other_kind(name, value, where)
             if kind == "float" and not math.isfinite(value):
@@ -98,7 +104,7 @@ class FieldChecker:
 def check_needed(
     task: str, needed: Collection[str], given: Collection[str], where: str = ""
 ) -> None:
-    """Raises ValueError where a field is missing that the task's templates or its answer need."""
+    """Raises ValueError where a field is missing that the task's templates, its answer or its loss weight need."""
     missing = sorted(set(needed) - set(given))
     if not missing:
         return
@@ -106,7 +112,7 @@ def check_needed(
     near = names.closest(field, given, count=1)
     closest = f" Closest: {near[0]!r}." if near else ""
     raise ValueError(
-        f"Task {task!r} needs the field {field!r}, for its templates or its answer, but to_fields gives only "
+        f"Task {task!r} needs the field {field!r}, for its templates, answer or loss weight, but to_fields gives only "
         f"{', '.join(map(repr, given)) or 'nothing'}{f' ({where})' if where else ''}.{closest}"
     )
 

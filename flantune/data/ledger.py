@@ -27,7 +27,7 @@ from flantune.data import (
     vocabulary as vocabulary_lib,
 )
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _PACKED = 64  # examples packed for each example of a task that is measured: 4,096 by default
 
 
@@ -41,6 +41,8 @@ class TaskEntry:
         caps: rows that its rates count at most; empty without a cap.
         rate: share of the examples that the schedule visits.
         token_share: of all inputs and targets.
+        loss_share: of all loss weights: what the task counts in the loss. Without weights, its share of the target tokens.
+        loss_weight: mean of its examples' own weights.
         visits: examples of the schedule, dropped ones too.
         examples: those that are kept.
         epochs: visits by rows.
@@ -59,6 +61,8 @@ class TaskEntry:
     rows: int
     rate: float
     token_share: float
+    loss_share: float
+    loss_weight: float
     visits: float
     examples: float
     inputs_tokens: float
@@ -90,6 +94,8 @@ class Ledger:
         vocabulary: as the config names it.
         vocabulary_fingerprint: of its content.
         visits: examples of the schedule that the run reads.
+        loss_weighting: as the config says.
+        has_own_weights: whether a task names loss weights.
         examples_per_row: kept ones, in a packed row.
         examples_per_row_error: standard error of it.
     """
@@ -101,6 +107,8 @@ class Ledger:
     inputs_length: int
     targets_length: int
     pack: bool
+    loss_weighting: str
+    has_own_weights: bool
     seed: int
     vocabulary: str
     vocabulary_fingerprint: str
@@ -177,13 +185,15 @@ def plan(
         bound, data, vocabulary, seed=seed, num_packed=_PACKED * num_examples
     )
     visits = num_steps * data.batch_size * density.visits_per_row
-    found = _entries(catalog, bound, measured, visits)
+    found = _entries(catalog, bound, measured, visits, data.loss_weighting)
     return Ledger(
         mixture=bound.name,
         split=data.split,
         num_steps=num_steps,
         batch_size=data.batch_size,
         pack=data.pack,
+        loss_weighting=data.loss_weighting,
+        has_own_weights=any(member.task.loss_weight != 1 for member in bound.members),
         seed=seed,
         vocabulary=data.vocabulary,
         vocabulary_fingerprint=vocabulary.fingerprint,
@@ -200,22 +210,27 @@ def _entries(
     bound: loading.BoundMixture,
     measured: Mapping[str, measure.Lengths],
     visits: float,
+    loss_weighting: str,
 ) -> list[TaskEntry]:
     members = {member.name: member for member in bound.members}
     sizes = loading.Sizes(members, lambda member: measured[member.name].tokens_per_visit)
     parts: dict[str, list[rates_lib.Part]] = {name: [] for name in members}
     for part in catalog.parts(bound.name, sizes):
         parts[part.task].append(part)
-    per_visit = {name: lengths.tokens_per_visit for name, lengths in measured.items()}
     shares = dict(zip(members, bound.rates, strict=True))
-    total = sum(shares[name] * per_visit[name] for name in members) or 1.0
+    tokens = {name: shares[name] * measured[name].tokens_per_visit for name in members}
+    losses = {
+        name: shares[name] * measured[name].loss_per_visit(loss_weighting) for name in members
+    }
+    all_tokens, all_losses = (sum(own.values()) or 1.0 for own in (tokens, losses))
     return [
         _entry(
             member,
             parts[name],
             measured[name],
             rate=shares[name],
-            token_share=shares[name] * per_visit[name] / total,
+            token_share=tokens[name] / all_tokens,
+            loss_share=losses[name] / all_losses,
             visits=visits * shares[name],
         )
         for name, member in members.items()
@@ -229,6 +244,7 @@ def _entry(
     *,
     rate: float,
     token_share: float,
+    loss_share: float,
     visits: float,
 ) -> TaskEntry:
     own = sum(part.share for part in parts) or 1.0
@@ -250,6 +266,8 @@ def _entry(
         rows=len(member.reader),
         rate=rate,
         token_share=token_share,
+        loss_share=loss_share,
+        loss_weight=lengths.loss_weight,
         visits=visits,
         examples=examples,
         inputs_tokens=examples * lengths.inputs_tokens,

@@ -11,6 +11,8 @@ _COMPARED = (
     "caps",
     "rate",
     "token_share",
+    "loss_share",
+    "loss_weight",
     "examples",
     "inputs_tokens",
     "targets_tokens",

@@ -23,6 +23,7 @@ class Total:
     tasks: int
     rate: float
     token_share: float
+    loss_share: float
     visits: float
     examples: float
     inputs_tokens: float

@@ -144,7 +144,7 @@ def _doubled(
 def _unused(task: task_lib.InstructionTask, schema: Sequence[str]) -> Iterator[tuple[str, str]]:
     used = {field for template in task.templates for field in template.fields}
     used |= {rendering.LABEL, template_lib.ANSWER, dialog_lib.ROLES, *task.extra_fields}
-    used |= {task.answer_choices} if isinstance(task.answer_choices, str) else set()
+    used |= {name for name in (task.answer_choices, task.loss_weight) if isinstance(name, str)}
     unused = [name for name in schema if name not in used]
     if unused:
         yield "unused_field", f"No template uses {', '.join(map(repr, unused))}."

@@ -16,6 +16,7 @@ from etils import epath
 from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
+    loss_weights,
     measure,
     members as members_lib,
     names as names_lib,
@@ -69,7 +70,7 @@ class BoundMixture:
     rates: tuple[float, ...]
 
     def table(self) -> list[dict[str, object]]:
-        """One row for each task: name, cluster, rate (share of examples), rows of its split, templates used."""
+        """One row for each task: name, cluster, rate (share of examples), rows of its split, templates used, loss weight."""
         return [
             {
                 "task": member.name,
@@ -77,6 +78,7 @@ class BoundMixture:
                 "rate": rate,
                 "rows": len(member.reader),
                 "templates": len(member.usable),
+                "loss_weight": member.task.loss_weight,
             }
             for member, rate in zip(self.members, self.rates, strict=True)
         ]
@@ -190,8 +192,12 @@ def train_dataset(
     seed: int,
     process_index: int = 0,
     process_count: int = 1,
+    with_shortfall: bool = False,
 ) -> "pipeline.TrainDataset":
     """This process's batches of a mixture, without end.
+
+    Args:
+        with_shortfall: each batch says what was cut and dropped (`pipeline.SHORTFALL_KEYS`), for `ledger_counts.Counted`.
 
     Raises:
         ValueError: rows of a plain SeqIO task were prepared with another vocabulary.
@@ -203,11 +209,17 @@ def train_dataset(
 
     lanes = config.lanes or pipeline.default_lanes(config.batch_size)
     lengths = {"inputs_length": config.inputs_length, "targets_length": config.targets_length}
+    tokenizer = tokenize.Tokenizer(vocabulary, seed=seed, **lengths)
+    mean_targets = None
+    if config.loss_weighting == "example":
+        in_whole_blocks = make_schedule(bound, config, seed)
+        mean_targets = loss_weights.mean_targets(bound.members, in_whole_blocks, tokenizer)
     packer = pipeline.BlockPacker(
         members=bound.members,
         schedule=make_schedule(bound, config, seed, lanes),
-        tokenizer=tokenize.Tokenizer(vocabulary, seed=seed, **lengths),
+        tokenizer=tokenizer,
         pack=config.pack,
+        mean_targets=mean_targets,
         **lengths,
     )
     return pipeline.TrainDataset(
@@ -216,6 +228,7 @@ def train_dataset(
         lanes=lanes,
         process_index=process_index,
         process_count=process_count,
+        with_shortfall=with_shortfall,
     )
 
 

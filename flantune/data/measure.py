@@ -46,6 +46,8 @@ class Lengths:
         cut: share of all examples that are kept and shortened.
         dropped: share of all examples that cannot be made to fit.
         examples: how many were measured.
+        loss_weight: mean of the examples' own weights, over those that are kept.
+        weighted_targets: mean of an example's target tokens times its own weight.
     """
 
     inputs_tokens: float
@@ -55,11 +57,18 @@ class Lengths:
     cut: float
     dropped: float
     examples: int
+    loss_weight: float
+    weighted_targets: float
 
     @property
     def tokens_per_visit(self) -> float:
         """Mean inputs and targets together of an example that the schedule visits; a dropped one has none."""
         return (1 - self.dropped) * (self.inputs_tokens + self.targets_tokens)
+
+    def loss_per_visit(self, loss_weighting: str) -> float:
+        """Mean loss weight of an example that the schedule visits, up to a factor that all tasks share."""
+        per_example = self.loss_weight if loss_weighting == "example" else self.weighted_targets
+        return (1 - self.dropped) * per_example
 
 
 def measure(
@@ -182,10 +191,12 @@ def _lengths(results: Sequence[tokenize_lib.Tokenized | None]) -> Lengths:
         cut=sum(result.cut for result in kept) / count,
         dropped=(len(results) - len(kept)) / count,
         examples=len(results),
+        loss_weight=_mean([result.weight for result in kept])[0],
+        weighted_targets=_mean([result.weight * len(result.targets) for result in kept])[0],
     )
 
 
-def _mean(lengths: Sequence[int]) -> tuple[float, float]:
+def _mean(lengths: Sequence[int] | Sequence[float]) -> tuple[float, float]:
     """The mean and its standard error; 0 where there is nothing to average."""
     values: Float[np.ndarray, " n"] = np.asarray(lengths, np.float64)
     if not len(values):
@@ -212,6 +223,7 @@ def _member_fingerprint(member: members_lib.Member) -> str:
             "constants": dict(task.constants),
             "choices": repr(task.answer_choices),
             "shortened": [task.may_drop, task.may_cut],
+            "loss_weight": task.loss_weight,
             "code": _code_fingerprint(),
         }
     )

@@ -5,11 +5,11 @@ is `pipeline.py`; read it next.
 """
 
 import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import itertools
 
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 import numpy as np
 
 
@@ -83,7 +83,7 @@ def _check_fits(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Example:
-    """One tokenised example: ids with EOS, and where it came from."""
+    """One tokenised example: ids with EOS, where it came from, the loss weight of each target token, whether it is cut."""
 
     inputs: Int[np.ndarray, " inputs"]
     targets: Int[np.ndarray, " targets"]
@@ -91,6 +91,8 @@ class Example:
     template: int
     epoch: int
     row: int
+    weight: float = 1.0
+    cut: bool = False
 
 
 BATCH_KEYS = (
@@ -112,7 +114,7 @@ def make_rows(
 ) -> dict[str, np.ndarray]:
     """The arrays [rows, length] of a batch: ids int32, weights float32.
 
-    Padding is 0, and -1 in task and template ids. Segments count from 1 in each row. A decoder's input is its target one
+    A target token has its example's loss weight. Padding is 0, and -1 in task and template ids. Segments count from 1 in each row. A decoder's input is its target one
     place later, with 0 first.
 
     Example: two examples with inputs (5, 6) and (7,) in a row of 4 give tokens [5, 6, 7, 0], segments [1, 1, 2, 0] and
@@ -123,20 +125,21 @@ def make_rows(
     """
     encoder = _Layout([[len(example.inputs) for example in row] for row in rows], inputs_length)
     decoder = _Layout([[len(example.targets) for example in row] for row in rows], targets_length)
-    targets = decoder.tokens(example.targets for row in rows for example in row)
+    examples = [example for row in rows for example in row]
+    targets = decoder.tokens([example.targets for example in examples])
     shifted = np.zeros_like(targets)
     shifted.ravel()[1:] = targets.ravel()[:-1]
     arrays = (
-        encoder.tokens(example.inputs for row in rows for example in row),
+        encoder.tokens([example.inputs for example in examples]),
         encoder.segment_ids,
         encoder.positions,
         np.where(decoder.positions > 0, shifted, 0),
         targets,
-        (decoder.segment_ids > 0).astype(np.float32),
+        decoder.spread([example.weight for example in examples], 0, np.float32),
         decoder.segment_ids,
         decoder.positions,
-        decoder.spread(example.task for row in rows for example in row),
-        decoder.spread(example.template for row in rows for example in row),
+        decoder.spread([example.task for example in examples], -1, np.int32),
+        decoder.spread([example.template for example in examples], -1, np.int32),
     )
     return dict(zip(BATCH_KEYS, arrays, strict=True))
 
@@ -162,14 +165,13 @@ class _Layout:
             np.int64,
         )
         numbers = [number for count in self._counts for number in (*range(1, count + 1), 0)]
+        self._is_example = np.asarray(numbers, np.int64) > 0
         self.segment_ids = self._repeat(numbers)
         starts = np.cumsum(self._pieces) - self._pieces
         places = np.arange(len(lengths) * length, dtype=np.int32).reshape(self._shape)
         self.positions = np.where(self.segment_ids > 0, places - self._repeat(starts), 0)
 
-    def tokens(
-        self, arrays: Iterable[Int[np.ndarray, " length"]]
-    ) -> Int[np.ndarray, "batch length"]:
+    def tokens(self, arrays: Sequence[Int[np.ndarray, " _"]]) -> Int[np.ndarray, "batch length"]:
         """The ids of the examples, each in its place, 0 elsewhere."""
         zeros = np.zeros(self._shape[1], np.int32)
         own = iter(arrays)
@@ -181,12 +183,13 @@ class _Layout:
         flat = np.concatenate(parts, dtype=np.int32) if parts else zeros[:0]
         return flat.reshape(self._shape)
 
-    def spread(self, values: Iterable[int]) -> Int[np.ndarray, "batch length"]:
-        """The value of each example at all its places, -1 elsewhere."""
-        own = iter(values)
-        return self._repeat(
-            [v for count in self._counts for v in (*itertools.islice(own, count), -1)]
-        )
+    def spread(
+        self, values: Sequence[int] | Sequence[float], padding: int, dtype: type[np.generic]
+    ) -> Shaped[np.ndarray, "batch length"]:
+        """The value of each example at all its places, `padding` elsewhere."""
+        pieces = np.full(len(self._pieces), padding, dtype)
+        pieces[self._is_example] = values
+        return np.repeat(pieces, self._pieces).reshape(self._shape)
 
     def _repeat(self, values: Sequence[int] | np.ndarray) -> Int[np.ndarray, "batch length"]:
         return np.repeat(np.asarray(values, np.int32), self._pieces).reshape(self._shape)

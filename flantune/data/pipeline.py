@@ -29,6 +29,9 @@ Batch = dict[str, np.ndarray]
 Row = list[packing.Example]
 _MAX_EMPTY_BLOCKS = 100
 _DEFAULT_LANES = 64
+# Beside the arrays of a batch: (task, template) of each example that is cut, int32 [n, 2], and the task of each that is
+# dropped, int32 [n].
+SHORTFALL_KEYS = ("cut_examples", "dropped_examples")
 
 
 def default_lanes(batch_size: int) -> int:
@@ -52,6 +55,14 @@ class Counts:
         return cls(**{name: np.zeros(num_tasks, np.int64) for name in names})
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class PackedBlock:
+    """A block of the schedule as rows, in the order in which batches take them, and the tasks of its dropped examples."""
+
+    rows: list[Row]
+    dropped: list[int]
+
+
 class BlockPacker:
     """Turns a block of the schedule into rows."""
 
@@ -64,25 +75,34 @@ class BlockPacker:
         inputs_length: int,
         targets_length: int,
         pack: bool,
+        mean_targets: float | None = None,
     ) -> None:
+        """Args: `mean_targets`, the target tokens of a mean example, where all examples weigh the same in the loss."""
         self._members = members
         self._schedule = schedule
         self._tokenizer = tokenizer
         self._lengths = {"inputs_length": inputs_length, "targets_length": targets_length}
         self._pack = pack
+        self._mean_targets = mean_targets
         self.counts = Counts.zeros(len(members))
 
     def examples(self, block: int) -> list[packing.Example]:
         """The block's examples as ids; those that do not fit are dropped and counted."""
+        return self._read(block)[0]
+
+    def _read(self, block: int) -> tuple[list[packing.Example], list[int]]:
+        """The block's examples, and the tasks of those that do not fit."""
         visits = self._schedule.block(block)
         requests = [
             prompts.Request(self._members[visit.task], visit.row, visit.epoch) for visit in visits
         ]
-        examples = []
+        examples: list[packing.Example] = []
+        dropped: list[int] = []
         for visit, result in zip(visits, self._tokenizer.tokenize(requests), strict=True):
             self.counts.examples[visit.task] += 1
             if result is None:
                 self.counts.dropped[visit.task] += 1
+                dropped.append(visit.task)
                 continue
             self.counts.cut[visit.task] += result.cut
             self.counts.input_tokens[visit.task] += len(result.inputs)
@@ -95,13 +115,27 @@ class BlockPacker:
                     result.prompt.template,
                     visit.epoch,
                     visit.row,
+                    self._token_weight(result),
+                    result.cut,
                 )
             )
-        return examples
+        return examples, dropped
+
+    def _token_weight(self, result: tokenize_lib.Tokenized) -> float:
+        if self._mean_targets is None:
+            return result.weight
+        return result.weight * self._mean_targets / len(result.targets)
 
     def rows(self, block: int) -> list[Row]:
         """The block's rows, in the order in which batches take them."""
-        examples = self.examples(block)
+        return self.packed(block).rows
+
+    def packed(self, block: int) -> "PackedBlock":
+        """The block's rows, and what it has lost."""
+        examples, dropped = self._read(block)
+        return PackedBlock(self._rows(block, examples), dropped)
+
+    def _rows(self, block: int, examples: Sequence[packing.Example]) -> list[Row]:
         if not self._pack:
             return [[example] for example in examples]
         assignment = packing.assign_rows(
@@ -131,8 +165,14 @@ class TrainDataset(grain.IterDataset[Batch]):
         lanes: int,
         process_index: int = 0,
         process_count: int = 1,
+        with_shortfall: bool = False,
     ) -> None:
-        """Args: `batch_size` is global, a multiple of `lanes`, and `lanes` is one of `process_count`."""
+        """A dataset of this process's share of each global batch.
+
+        Args:
+            batch_size: global; a multiple of `lanes`, and `lanes` is one of `process_count`.
+            with_shortfall: adds `SHORTFALL_KEYS` to each batch, for the ledger's counts; they are not for a device.
+        """
         super().__init__()
         if batch_size % lanes or lanes % process_count:
             raise ValueError(
@@ -140,6 +180,7 @@ class TrainDataset(grain.IterDataset[Batch]):
                 f"the processes ({process_count}). Set DataConfig.batch_size or DataConfig.lanes."
             )
         self.packer = packer
+        self.with_shortfall = with_shortfall
         self.rows_per_lane = batch_size // lanes
         self.lanes = lanes
         share = lanes // process_count
@@ -160,10 +201,12 @@ class TrainIterator(grain.DatasetIterator[Batch]):
         }
 
     def __next__(self) -> Batch:
-        rows = [
-            row for lane in self._lanes.values() for row in lane.take(self._dataset.rows_per_lane)
-        ]
-        return self._dataset.packer.batch(rows)
+        rows: list[Row] = []
+        dropped: list[int] = []
+        for lane in self._lanes.values():
+            rows += lane.take(self._dataset.rows_per_lane, dropped)
+        batch = self._dataset.packer.batch(rows)
+        return batch | _shortfall(rows, dropped) if self._dataset.with_shortfall else batch
 
     def get_state(self) -> dict[str, Any]:
         return {"lanes": {str(number): lane.place() for number, lane in self._lanes.items()}}
@@ -186,6 +229,13 @@ class TrainIterator(grain.DatasetIterator[Batch]):
             lane.go_to(*places[str(number)])
 
 
+def _shortfall(rows: Sequence[Row], dropped: Sequence[int]) -> Batch:
+    """What `SHORTFALL_KEYS` hold for some rows."""
+    cut = [(example.task, example.template) for row in rows for example in row if example.cut]
+    arrays = np.asarray(cut, np.int32).reshape(-1, 2), np.asarray(dropped, np.int32)
+    return dict(zip(SHORTFALL_KEYS, arrays, strict=True))
+
+
 class _Lane:
     """One stream of blocks."""
 
@@ -202,12 +252,18 @@ class _Lane:
     def go_to(self, block: int, next_row: int) -> None:
         self._block, self._next_row, self._rows = int(block), int(next_row), None
 
-    def take(self, count: int) -> list[Row]:
+    def take(self, count: int, dropped: list[int]) -> list[Row]:
+        """The next rows; the tasks of what their blocks dropped are added to `dropped` with a block's first row.
+
+        So the place alone says what was counted: a block that is entered again in its middle is not counted again.
+        """
         taken: list[Row] = []
         empty = 0
         while len(taken) < count:
             if self._rows is None:
-                self._rows = self._packer.rows(self._block)
+                packed = self._packer.packed(self._block)
+                self._rows = packed.rows
+                dropped += packed.dropped if self._next_row == 0 else []
                 empty = 0 if self._rows else empty + 1
                 if empty > _MAX_EMPTY_BLOCKS:
                     raise ValueError(

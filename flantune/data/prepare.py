@@ -166,11 +166,14 @@ def _check(task: task_lib.InstructionTask, split: str, options: _Options) -> Spl
 
 def _job(task: task_lib.InstructionTask, split: str, options: _Options) -> SplitJob:
     choices = task.answer_choices
-    # A label that was in range may not be so when there are fewer choices: then the rows are checked again.
+    weight_field = task.loss_weight if isinstance(task.loss_weight, str) else None
+    # A label that was in range may not be so when there are fewer choices, and a field that becomes the loss weight was
+    # not checked as one: then the rows are checked again. A weight that is a number is in no row.
     to_fields_fingerprint = fingerprint_lib.value_fingerprint(
         [
             fingerprint_lib.function_fingerprint(task.to_fields),
             len(choices) if isinstance(choices, tuple) else choices,
+            *([weight_field] if weight_field else []),
         ]
     )
     facts = {
@@ -190,6 +193,7 @@ def _job(task: task_lib.InstructionTask, split: str, options: _Options) -> Split
         needed_fields=task.needed_fields(),
         known_fields=task.known_fields(),
         answer_choices=choices,
+        weight_field=weight_field,
         facts=facts,
         root=os.fspath(options.store.root),
         data_dir=options.data_dir,

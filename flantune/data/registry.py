@@ -51,6 +51,7 @@ def register(
     settings: Sequence[str] = (),
     seqio_modules: Sequence[str] = (),
     lengths: Mapping[str, int] | None = None,
+    ignore_loss_weights: bool = False,
 ) -> tuple[str, ...]:
     """Publishes the tasks and mixtures of some modules; returns the names of the mixtures and tasks.
 
@@ -68,9 +69,11 @@ def register(
         lengths: of "inputs" and "targets". With them, prompts are shortened as in training, those that cannot be are
             left out, rates in tokens are measured as in training, and plain SeqIO tasks are prepared for them. Without
             them, SeqIO cuts the end of whatever is too long, be it the question of a few-shot prompt.
+        ignore_loss_weights: publish tasks with loss weights of their own as if they had none. SeqIO's feature converters
+            weigh every target token the same, as `DataConfig.loss_weighting` "token" does; none can weigh by example.
 
     Raises:
-        ValueError: two names are the same in SeqIO's spelling, or lengths are missing.
+        ValueError: two names are the same in SeqIO's spelling, lengths are missing, or a task has a loss weight.
     """
     if seqio_modules and lengths is None:
         raise ValueError("register(seqio_modules=...) needs lengths of 'inputs' and 'targets' too.")
@@ -95,6 +98,8 @@ def register(
     _check_names([*catalog.tasks, *catalog.mixtures])
     mixtures = _resolvable(catalog)
     members = _members(catalog, mixtures, settings)
+    if not ignore_loss_weights:
+        _check_weights(catalog, members)
     _add_tasks(members, rows, features, renderer)
     for name in mixtures:
         _add_mixture(name, _Shares(catalog, rows, name, split, mean_length))
@@ -260,6 +265,17 @@ class _MeanLength:
             for prompt in found
         )
         return tokens / max(1, len(found))
+
+
+def _check_weights(catalog: catalog_lib.Catalog, members: Sequence[str]) -> None:
+    tasks = {catalog.task(member).name: catalog.task(member) for member in members}
+    weighted = [name for name, task in tasks.items() if task.loss_weight != 1]
+    if weighted:
+        raise ValueError(
+            f"SeqIO cannot carry the loss weight of {', '.join(map(repr, weighted[:3]))}"
+            f"{f' and {len(weighted) - 3} more tasks' if len(weighted) > 3 else ''}. Leave them out, or give "
+            "register(ignore_loss_weights=True) to weigh all targets alike there."
+        )
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -228,6 +228,7 @@ class ShardWriter:
             needed=self._job.needed_fields,
             known=self._job.known_fields,
             answer_choices=self._job.answer_choices,
+            weight_field=self._job.weight_field,
             schema=schema,
         )
 

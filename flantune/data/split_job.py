@@ -18,6 +18,7 @@ class SplitJob:
     """All that is needed to prepare one split; sent to worker processes.
 
     Attributes:
+        weight_field: holds each row's loss weight.
         facts: fields of the manifest that the task gives: licence, lineage, cluster, constants, metadata.
     """
 
@@ -30,6 +31,7 @@ class SplitJob:
     needed_fields: tuple[str, ...]
     known_fields: tuple[str, ...]
     answer_choices: tuple[str, ...] | str | None
+    weight_field: str | None
     facts: dict[str, Any]
     root: str
     data_dir: pathlib.Path

@@ -14,6 +14,7 @@ from flantune.prompting import dialog as dialog_lib, rendering, template as temp
 
 Row = Mapping[str, Any]  # as a source gives it
 Fields = Mapping[str, rendering.FieldValue]  # as templates see it
+_LARGEST_FLOAT32 = 3.4e38
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+:[A-Za-z0-9_.\-]+\Z")
 
 
@@ -54,6 +55,9 @@ class InstructionTask:
         lineage: names of the datasets that this one was made from, for leakage checks.
         licence: of the data, as its publisher states it.
         constants: fields that are the same for every row; kept once in the manifest.
+        loss_weight: of each target token: a number, or the name of a field with each row's own. Only ratios count, since
+            the loss is divided by the sum of weights; near 1 they keep that sum near the number of tokens. 0: the
+            example is read and packed, but nothing is learned from it.
         extra_fields: fields that no template shows and the task keeps nevertheless. Any other such field is an error.
         may_drop: fields and constants that a prompt which is too long goes without, the first one first, before
             anything is cut.
@@ -76,6 +80,7 @@ class InstructionTask:
     may_drop: tuple[str, ...] = ()
     may_cut: tuple[str, ...] = ()
     extra_fields: tuple[str, ...] = ()
+    loss_weight: float | int | str = 1.0
     metadata: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -95,6 +100,17 @@ class InstructionTask:
                 raise ValueError(
                     f"Task {self.name!r} may drop or cut {name!r}, which no template shows."
                 )
+        self._check_loss_weight()
+
+    def _check_loss_weight(self) -> None:
+        weight = self.loss_weight
+        if not isinstance(weight, str):
+            check_loss_weight(self.name, weight)
+        elif weight in self.constants:
+            raise ValueError(
+                f"Task {self.name!r}: its loss_weight names the constant {weight!r}, a text. Give the number itself, or a "
+                "field of the rows."
+            )
 
     def _check_template(self, template: prompting.Template) -> None:
         if template.shows_options and self.answer_choices is None:
@@ -125,12 +141,20 @@ class InstructionTask:
         return self.name
 
     def needed_fields(self) -> tuple[str, ...]:
-        """Fields that its rows must have: all that a template uses and no constant supplies, and the answer's."""
+        """Fields that its rows must have: those of templates that no constant supplies, of the answer and of the weight."""
         names = [name for template in self.templates for name in template.fields]
         names.append(template_lib.ANSWER if self.answer_choices is None else rendering.LABEL)
         if isinstance(self.answer_choices, str):
             names.append(self.answer_choices)
+        if isinstance(self.loss_weight, str):
+            names.append(self.loss_weight)
         return tuple(name for name in dict.fromkeys(names) if name not in self.constants)
+
+    def weight_of(self, fields: Fields) -> float:
+        """The loss weight of a prepared row's target tokens."""
+        if isinstance(self.loss_weight, str):
+            return float(fields[self.loss_weight])  # type: ignore[arg-type]  # `prepare` checked it
+        return float(self.loss_weight)
 
     def known_fields(self) -> tuple[str, ...]:
         """Fields that its rows may have: what it needs, the answer, who speaks, and `extra_fields`."""
@@ -154,6 +178,19 @@ class TaskFamily:
     files: Callable[[pathlib.Path], Mapping[str, pathlib.Path]]
     read_metadata: Callable[[pathlib.Path], Mapping[str, object]]
     make_task: Callable[[str, Mapping[str, object]], InstructionTask]
+
+
+def check_loss_weight(task: str, weight: object, where: str = "") -> None:
+    """Raises ValueError where a loss weight is no finite number of at least 0."""
+    if (
+        isinstance(weight, bool)
+        or not isinstance(weight, int | float)
+        or not 0 <= weight <= _LARGEST_FLOAT32  # not a number is neither
+    ):
+        raise ValueError(
+            f"Task {task!r}: the loss weight must be a finite number of at least 0, not {weight!r}"
+            f"{f' ({where})' if where else ''}."
+        )
 
 
 def split_name(name: str) -> tuple[str, str]:

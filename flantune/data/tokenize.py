@@ -24,12 +24,14 @@ class Tokenized:
 
     Attributes:
         cut: whether anything is missing: exemplars, dropped parts, the end of a field or of the targets.
+        weight: the task's or the row's own loss weight.
     """
 
     prompt: prompting.Prompt
     inputs: list[int]
     targets: list[int]
     cut: bool
+    weight: float = 1.0
 
 
 class Tokenizer:
@@ -88,7 +90,15 @@ class Tokenizer:
                 results.append(None)
                 continue
             ids = [*target_ids, self._vocabulary.eos_id][: self._targets_length]
-            results.append(Tokenized(fitted[0], [*fitted[1], self._vocabulary.eos_id], ids, cut))
+            results.append(
+                Tokenized(
+                    fitted[0],
+                    [*fitted[1], self._vocabulary.eos_id],
+                    ids,
+                    cut,
+                    material.request.member.task.weight_of(material.fields),
+                )
+            )
         return results
 
     def _limit(self, material: prompts_lib.Material, shots: int) -> int:

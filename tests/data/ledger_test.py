@@ -96,6 +96,45 @@ def test_a_plan_can_be_worked_out_by_hand(place):
     assert (short.kinds, short.shots, short.templates) == (("direct",), (0,), 1)
 
 
+def test_shares_of_the_loss_by_hand(tmp_path):
+    def task(name, answer, **changes):
+        rows = [{"text": name, "answer": answer, "weight": row % 3} for row in range(9)]
+        changes = {"extra_fields": ("weight",), **changes}
+        return testing.make_task(f"l:{name}", {"train": rows}, templates=PLAIN, **changes)
+
+    # With their ends, 2, 6 and 2 target tokens; weights 1, 1 and, in the mean, 1 times 3.
+    tasks = [task("a", "y"), task("b", "y" * 5), task("c", "y", loss_weight="weight")]
+    mixtures = [
+        Mixture(name="two", rates={"l:a": 1, "l:b": 1}),
+        Mixture(name="three", rates={"l:a": 1, "l:b": 1, "l:c": 2}),
+    ]
+    with testing.task_module("loss_tasks", tasks, mixtures):
+        store = testing.prepare(tasks, tmp_path)
+        place = catalog_lib.load(["loss_tasks"], store, tmp_path), store
+
+    def shares(mixture, weighting):
+        found = plan(place, mixture, loss_weighting=weighting)
+        assert sum(total.loss_share for total in ledger_totals.by_cluster(found)) == pytest.approx(
+            1
+        )
+        return found.has_own_weights, [entry.loss_share for entry in found.tasks]
+
+    assert shares("two", "token") == (False, pytest.approx([2 / 8, 6 / 8]))
+    assert shares("two", "example") == (False, pytest.approx([1 / 2, 1 / 2]))
+    weight = entries(plan(place, "three"))["l:c"].loss_weight
+    assert weight == pytest.approx(1, abs=0.3)  # of the 8 of its 9 rows that are measured
+    total = 2 + 6 + 2 * 2 * weight
+    assert shares("three", "token") == (
+        True,
+        pytest.approx([2 / total, 6 / total, 4 * weight / total]),
+    )
+    total = 1 + 1 + 2 * weight
+    assert shares("three", "example") == (
+        True,
+        pytest.approx([1 / total, 1 / total, 2 * weight / total]),
+    )
+
+
 def test_steps_scale_everything_but_shares(place):
     ten, twenty = (entries(plan(place, "all", num_steps=steps))["l:long"] for steps in (10, 20))
     assert twenty.examples == pytest.approx(2 * ten.examples)
@@ -143,8 +182,8 @@ def test_json_gives_the_same_ledger(place):
     [
         ("{", "no JSON"),
         ("[]", "not a ledger"),
-        ('{"format_version": 1, "tasks": [{}]}', "not a ledger"),
-        ('{"format_version": 0}', "format 0, not 1"),
+        ('{"format_version": 2, "tasks": [{}]}', "not a ledger"),
+        ('{"format_version": 0}', "format 0, not 2"),
     ],
 )
 def test_other_files_are_no_ledgers(text, message):

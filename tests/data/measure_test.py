@@ -34,6 +34,8 @@ def test_means_are_over_what_fits_and_shares_over_all():
         cut=0.0,
         dropped=0.25,
         examples=8,  # two epochs of the four rows
+        loss_weight=1.0,
+        weighted_targets=2.0,
     )
     assert found.tokens_per_visit == 0.75 * 7
 

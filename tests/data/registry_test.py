@@ -175,6 +175,16 @@ def test_a_mixture_of_unknown_tasks_is_left_out(places):
         assert "r_other" not in registry.register(["partial"], FEATURES, **places)
 
 
+def test_loss_weights_are_refused_unless_they_are_to_be_ignored(places):
+    weighted = dataclasses.replace(QA, name="r:weighted", loss_weight=2)
+    with testing.task_module("weighted", [weighted]), testing.temporary_registries():
+        with pytest.raises(ValueError, match="SeqIO cannot carry the loss weight of 'r:weighted'"):
+            registry.register(["weighted"], FEATURES, **places)
+        assert "r:weighted" not in seqio.TaskRegistry.names()
+        names = registry.register(["weighted"], FEATURES, ignore_loss_weights=True, **places)
+        assert names == ("r:weighted",)
+
+
 # ---- every setting, the same on both paths
 
 GRADES = testing.make_task(
