@@ -154,9 +154,9 @@ class DataConfig:
     Attributes:
         mixture: name of a mixture or task to train on.
         modules: Python modules that export TASKS and MIXTURES.
-        vocabulary: "bytes", the path of a SentencePiece model, or "sentencepiece:SIZE" to train one of SIZE
-            pieces, 100 sentinels among them, on the mixture's training split and keep it in the run folder. "bytes+100"
-            and "PATH+100" append 100 sentinels, as T5's released file of 32,000 pieces needs.
+        vocabulary: "bytes", the path of a SentencePiece model or of a Hugging Face folder, or "sentencepiece:SIZE" to
+            train one of SIZE pieces, 100 sentinels among them, on the mixture's training split and keep it in the run
+            folder. "bytes+100" and "PATH+100" append 100 sentinels, as T5's released file of 32,000 pieces needs.
         inputs_length: encoder row length in tokens.
         targets_length: decoder row length in tokens.
         batch_size: rows of the global batch; a row holds several examples when packed.

@@ -3,6 +3,7 @@
     "bytes"                        UTF-8 bytes; "bytes+100" has 100 sentinels too
     "gs://bucket/t5.model"         a SentencePiece model, local or in a bucket
     "gs://bucket/t5.model+100"     the same with 100 sentinels appended, for a model that has none (T5's 32,000 pieces)
+    "models/flan-t5-small"         a folder in Hugging Face's layout (`tokenizer_files.py`)
     "sentencepiece:32100"          to be trained (`train`): 32,000 pieces and 100 sentinels
 
 Ids equal those of `seqio.ByteVocabulary(extra_ids)` and `seqio.SentencePieceVocabulary(file, extra_ids)`: padding 0, end
@@ -24,6 +25,8 @@ from etils import epath
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
+from flantune.data import tokenizer_files
+
 PAD_ID = 0
 EOS_ID = 1
 UNK_ID = 2
@@ -33,6 +36,7 @@ NUM_SENTINELS = 100  # of a T5 vocabulary (https://arxiv.org/abs/1910.10683)
 _TRAIN_PREFIX = "sentencepiece:"
 _BYTES = "bytes"
 _WORD_START = "▁"  # how SentencePiece writes a space
+MAX_SENTINELS = 1000  # of any T5; umT5 has 300
 _EXTRA = re.compile(r"(?P<name>.+)\+(?P<count>[0-9]+)")
 # Of what `train` makes of a text: a change raises it, so that no store keeps an older model.
 TRAINER_VERSION = 2
@@ -132,6 +136,15 @@ class SentencePieceVocabulary:
         self.model = model
         self.path = path
         self.extra_ids = extra_ids
+        # What transformers splits a text at: SentencePiece itself never finds control pieces in text.
+        self._separators = {
+            text: token
+            for number in range(MAX_SENTINELS)
+            if (token := self._processor.piece_to_id(text := sentinel_text(number))) != UNK_ID
+            and self._processor.is_control(token)
+        }
+        longest_first = sorted(self._separators, key=len, reverse=True)
+        self._separator = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
 
     @property
     def size(self) -> int:
@@ -143,10 +156,28 @@ class SentencePieceVocabulary:
         return hashlib.sha256(_parsed(self.model).SerializeToString(deterministic=True)).hexdigest()
 
     def encode(self, text: str) -> list[int]:
-        return self._processor.encode(text)
+        return self.encode_batch([text])[0] if self._separators else self._processor.encode(text)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        if self._separators:
+            return self._encode_between_sentinels(texts)
         return self._processor.encode(list(texts), num_threads=os.cpu_count() or 1)
+
+    def _encode_between_sentinels(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of texts that are split at sentinels, each part encoded on its own."""
+        split = [[part for part in self._separator.split(text) if part] for text in texts]
+        words = [part for parts in split for part in parts if part not in self._separators]
+        encoded = iter(self._processor.encode(words, num_threads=os.cpu_count() or 1))
+        return [
+            [
+                token
+                for part in parts
+                for token in (
+                    [self._separators[part]] if part in self._separators else next(encoded)
+                )
+            ]
+            for parts in split
+        ]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text up to the first end of sequence; ids outside the vocabulary (its padding) are skipped."""
@@ -207,12 +238,25 @@ def load(name: str) -> Vocabulary:
     if base == _BYTES:
         return ByteVocabulary(extra_ids)
     path = epath.Path(base)
+    if path.is_dir():
+        return _load_folder(path, name, extra_ids)
     if not path.exists():
         raise ValueError(
             f"The vocabulary {base!r} does not exist. Give '{_BYTES}', the path of a SentencePiece model, either with "
             f"'+{NUM_SENTINELS}' to append sentinels, or '{_TRAIN_PREFIX}SIZE' to train one."
         )
     return SentencePieceVocabulary(path.read_bytes(), base, extra_ids)
+
+
+def _load_folder(path: epath.Path, name: str, extra_ids: int) -> Vocabulary:
+    if extra_ids:
+        raise ValueError(
+            f"{name!r}: a folder says itself how many sentinels it has; leave out '+{extra_ids}'."
+        )
+    num_byte_sentinels = tokenizer_files.num_byte_sentinels(path)
+    if num_byte_sentinels is not None:
+        return ByteVocabulary(num_byte_sentinels)
+    return SentencePieceVocabulary(tokenizer_files.read(path), os.fspath(path))
 
 
 def size_to_train(name: str) -> int | None:
