@@ -16,7 +16,17 @@ import sys
 from absl import flags, logging
 
 from flantune import allocator
-from flantune.commands import jobs, leakage, ledger, lint, promptsource, shared, show, vocab
+from flantune.commands import (
+    jobs,
+    leakage,
+    ledger,
+    lint,
+    promptsource,
+    report,
+    shared,
+    show,
+    vocab,
+)
 
 _USER_ERRORS = (ValueError, KeyError, TypeError, OSError)
 
@@ -57,7 +67,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         prog="flantune", description="FLAN-style multi-task instruction tuning of T5 in JAX."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (jobs, show, ledger, lint, leakage, vocab, promptsource):
+    for module in (jobs, report, show, ledger, lint, leakage, vocab, promptsource):
         module.add(commands)
     bindings = [word.removeprefix("--gin.") for word in arguments if word.startswith("--gin.")]
     return parser.parse_args([w for w in arguments if not w.startswith("--gin.")]), bindings

@@ -111,6 +111,25 @@ def loss_svg(loss_curve: Sequence[tuple[int, float]], name: str) -> str:
     return _svg(fig, ax, name)
 
 
+def cluster_svg(
+    cluster: Sequence[tuple[int, float]], tasks: Sequence[Sequence[tuple[int, float]]], name: str
+) -> str:
+    """The loss of a cluster by step, and behind it, thinly, that of each of its tasks."""
+    fig, ax = _figure(height_inches=2.0)
+    for task in tasks:
+        ax.plot(*zip(*task, strict=True), color=_MUTED, linewidth=0.7, alpha=0.5)
+    is_point = len(cluster) == 1
+    ax.plot(
+        *zip(*cluster, strict=True), color=_TUNED, linewidth=1.9, marker="o" if is_point else None
+    )
+    ax.set_xlabel("step")
+    ax.set_ylabel("nats per token")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    ax.set_ylim(bottom=0)
+    ax.grid(color=_GRID, linewidth=0.6)
+    return _svg(fig, ax, name)
+
+
 def _thin(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     chunks = np.array_split(points, min(len(points), _MAX_POINTS))
     means = np.array([chunk.mean(axis=0) for chunk in chunks])

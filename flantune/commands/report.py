@@ -1,0 +1,41 @@
+"""`flantune report`: the training of a run folder as a page of loss curves, by cluster and task."""
+
+import argparse
+import json
+import os
+
+from etils import epath
+
+from flantune.commands import shared
+
+PAGE = "training.html"
+
+
+def add(commands: shared.Commands) -> None:
+    about = "Draw how a run's loss went, over all, by cluster and by task, while it trains or afterwards."
+    parser = commands.add_parser("report", help=about, description=about)
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="a run's folder")
+    parser.add_argument("--html", metavar="FILE", help=f"the page (default: RUN_DIR/{PAGE})")
+    parser.add_argument("--json", action="store_true", help="the curves as JSON on standard output")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=_run)
+
+
+def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
+    from flantune import atomic, training_curves, training_page
+    from flantune.training import metrics
+
+    if bindings:
+        raise ValueError(f"flantune report takes no bindings, but got --gin.{bindings[0]}.")
+    curves = training_curves.read(parsed.run_dir, metrics.read_metrics(parsed.run_dir))
+    page = parsed.html or os.fspath(epath.Path(parsed.run_dir) / PAGE)
+    atomic.write_text(page, training_page.render(curves))
+    if parsed.json:
+        print(json.dumps(curves.as_json(), indent=1))
+    else:
+        step, loss = curves.overall["loss"][-1]
+        shared.OUT.print(
+            f"{page}: {len(curves.clusters)} clusters, {len(curves.tasks)} tasks; loss {loss:.4f} at step {step:,}.",
+            highlight=False,
+        )
+    return 0

@@ -1,0 +1,106 @@
+"""`flantune report`: curves of a run folder and the page that shows them."""
+
+import html.parser
+import json
+
+import pytest
+
+from flantune import cli
+
+LINES = [
+    {"step": 10, "train/loss": 4.0, "train/accuracy": 0.1},
+    {
+        "step": 20,
+        "train/loss": 3.0,
+        "train/accuracy": 0.2,
+        "train/tokens_per_second": 1234.5,
+        "train/task/qa:a/cross_entropy": 3.0,
+        "train/task/qa:<b>/cross_entropy": 4.0,
+        "train/cluster/qa/cross_entropy": 3.5,
+    },
+    {
+        "step": 40,
+        "train/loss": 2.0,
+        "train/accuracy": None,
+        "train/task/qa:a/cross_entropy": 1.5,
+        "train/task/nli:c/cross_entropy": 0.5,
+        "train/cluster/qa/cross_entropy": 1.5,
+        "train/cluster/nli/cross_entropy": 0.5,
+        "eval/seen": 0.5,
+    },
+]
+MIXTURE = [
+    {"task": "qa:a", "cluster": "qa"},
+    {"task": "qa:<b>", "cluster": "qa"},
+    {"task": "nli:c", "cluster": "nli"},
+]
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    (tmp_path / "mixture.json").write_text(json.dumps(MIXTURE))
+    text = "".join(json.dumps(line) + "\n" for line in LINES)
+    (tmp_path / "metrics.jsonl").write_text(text + '{"step": 50, "tr')  # cut off by a kill
+    return tmp_path
+
+
+class _Page(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_curves_by_task_and_cluster_as_json(run_dir, capsys):
+    assert cli.main(["report", str(run_dir), "--json"]) == 0
+    curves = json.loads(capsys.readouterr().out)
+    assert curves["overall"]["loss"] == [[10, 4.0], [20, 3.0], [40, 2.0]]
+    assert curves["overall"]["accuracy"] == [
+        [10, 0.1],
+        [20, 0.2],
+    ]  # a value that is not finite is left out
+    assert curves["clusters"] == {"nli": [[40, 0.5]], "qa": [[20, 3.5], [40, 1.5]]}
+    assert curves["tasks"]["qa:a"] == [[20, 3.0], [40, 1.5]]
+    assert curves["cluster_of"]["nli:c"] == "nli"
+
+
+def test_the_page_has_a_plot_for_the_loss_and_for_each_cluster_and_a_row_for_each_task(
+    run_dir, capsys
+):
+    assert cli.main(["report", str(run_dir)]) == 0
+    assert "2 clusters, 3 tasks; loss 2.0000 at step 40" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    page = _Page((run_dir / "training.html").read_text())
+    assert page.tags.count("svg") == 3
+    assert page.tags.count("tr") == 1 + 3
+    assert "script" not in page.tags
+    assert "b" not in page.tags  # the name of a task is text
+    assert "qa:<b>" in page.words
+    assert "3.500 at step 20, 1.500 at step 40" in "".join(page.words)
+
+
+def test_the_page_goes_where_it_is_asked_to(run_dir, tmp_path):
+    assert cli.main(["report", str(run_dir), "--html", str(tmp_path / "new" / "page.html")]) == 0
+    assert (tmp_path / "new" / "page.html").exists()
+    assert not (run_dir / "training.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("mixture.json", "is no run folder: it has no mixture.json"),
+        ("metrics.jsonl", "no training loss yet"),
+    ],
+)
+def test_what_is_missing_is_said(run_dir, capsys, missing, message):
+    (run_dir / missing).unlink()
+    assert cli.main(["report", str(run_dir)]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (run_dir / "training.html").exists()
