@@ -18,7 +18,7 @@ from flantune.interop import param_source
 
 KvSpec: TypeAlias = dict[str, object]
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-_BUCKET_PREFIX = "gs://"
+BUCKET_PREFIX = "gs://"
 
 
 @runtime_checkable
@@ -42,8 +42,8 @@ def kvstore(folder: epath.PathLike, name: str = "") -> KvSpec:
     used: https://google.github.io/tensorstore/kvstore/gcs/index.html.
     """
     path = str(folder)
-    if path.startswith(_BUCKET_PREFIX):
-        bucket, _, prefix = path.removeprefix(_BUCKET_PREFIX).partition("/")
+    if path.startswith(BUCKET_PREFIX):
+        bucket, _, prefix = path.removeprefix(BUCKET_PREFIX).partition("/")
         parts = [part.strip("/") for part in (prefix, name) if part.strip("/")]
         return {
             "driver": "gcs",
