@@ -105,6 +105,7 @@ def train(
         seed=seed,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
+        with_shortfall=True,
     )
     rules = sharding.axis_rules(mesh)
     made_optimizer = optimizers.make_optimizer(optimizer, num_steps, network.logical_axes())
@@ -171,9 +172,9 @@ def _counted(
     """The batches of this process, counted as the trainer takes them."""
     import jax
 
-    names = [member.name for member in bound.members]
+    tasks = {member.name: len(member.task.templates) for member in bound.members}
     batches = loading.prefetched(dataset)
-    return ledger_counts.Counted(batches, names, process_index=jax.process_index())
+    return ledger_counts.Counted(batches, tasks, process_index=jax.process_index())
 
 
 def _report(

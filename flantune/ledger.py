@@ -1,6 +1,7 @@
 """The jobs of `flantune ledger`: a run's plan, a saved one, what differs between two, counted against planned.
 
-What a ledger holds and how it is worked out: `data/ledger.py`. How it looks: `ledger_text.py` and `ledger_page.py`.
+What a ledger holds and how it is worked out: `data/ledger.py`. How it looks: `ledger_text.py`, `ledger_actual_text.py` and
+`ledger_page.py`.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from flantune import configs, experiments, run_folder
 from flantune.configs import DataConfig
 from flantune.data import (
     ledger as ledger_lib,
+    ledger_comparison,
     ledger_counts,
     loading,
     measure,
@@ -37,6 +39,13 @@ def plan(
         num_examples: measured of each task; 64 times as many of the mixture are packed.
         vocabulary: path of the run's own vocabulary, where it is not the config's.
     """
+    return _plan(data, num_steps, seed, num_examples, vocabulary)[0]
+
+
+def _plan(
+    data: DataConfig, num_steps: int, seed: int, num_examples: int, vocabulary: str | None
+) -> tuple[ledger_lib.Ledger, loading.BoundMixture]:
+    """The ledger of a run, and its tasks."""
     configs.check_whole("num_steps", num_steps)
     configs.check_whole("num_examples", num_examples)
     experiments.prepare(data=data).raise_if_failed()
@@ -49,7 +58,7 @@ def plan(
         else vocabulary_lib.load(vocabulary)
     )
     bound = loading.in_tokens(catalog, store, bound, data, loaded, seed=seed)
-    return ledger_lib.plan(
+    planned = ledger_lib.plan(
         catalog,
         store,
         bound,
@@ -59,6 +68,7 @@ def plan(
         seed=seed,
         num_examples=num_examples,
     )
+    return planned, bound
 
 
 def read(path: str) -> ledger_lib.Ledger:
@@ -75,7 +85,7 @@ def read(path: str) -> ledger_lib.Ledger:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Actual:
-    """Counted against planned.
+    """Counted against planned, and by template.
 
     Attributes:
         step: of the checkpoint that holds the counts.
@@ -89,7 +99,8 @@ class Actual:
     batches: int
     on_device: int | None
     planned: ledger_lib.Ledger
-    tasks: tuple[ledger_counts.Comparison, ...]
+    tasks: tuple[ledger_comparison.Comparison, ...]
+    templates: tuple[ledger_comparison.TemplateTotal, ...]
 
     def to_json(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "planned": self.planned.to_json()}
@@ -109,19 +120,16 @@ def actual(
     if not counted or not counted["batches"]:
         raise ValueError(f"{run_dir} holds no counts of what it trained on.")
     own = folder / run_folder.VOCABULARY
-    planned = plan(
-        data=data,
-        num_steps=counted["batches"],
-        seed=seed,
-        num_examples=num_examples,
-        vocabulary=os.fspath(own) if own.exists() else None,
-    )
-    names = [entry.task for entry in planned.tasks]
-    if counted["tasks"] != ledger_counts.tasks_key(names):
+    vocabulary = os.fspath(own) if own.exists() else None
+    planned, bound = _plan(data, counted["batches"], seed, num_examples, vocabulary)
+    templates = {member.name: member.task.templates for member in bound.members}
+    num_templates = {name: len(found) for name, found in templates.items()}
+    if counted["tasks"] != ledger_counts.tasks_key(num_templates):
         raise ValueError(
-            f"{run_dir} trained on other tasks than its mixture {data.mixture!r} has now: its modules or data changed."
+            f"{run_dir} trained on other tasks or templates than its mixture {data.mixture!r} has now: its modules or data "
+            "changed."
         )
-    counts = ledger_counts.total(counted)
+    counts, cells = ledger_counts.total(counted), ledger_counts.Cells([*num_templates.values()])
     is_weighted = planned.has_own_weights or planned.loss_weighting != "token"
     complete = counted["batches"] == step and not is_weighted
     return Actual(
@@ -129,7 +137,8 @@ def actual(
         batches=counted["batches"],
         on_device=_on_device(folder, step, state["window"]) if complete else None,
         planned=planned,
-        tasks=tuple(ledger_counts.compare(planned, counts)),
+        tasks=tuple(ledger_comparison.compare(planned, counts, cells)),
+        templates=tuple(ledger_comparison.by_template(templates, counts, cells)),
     )
 
 

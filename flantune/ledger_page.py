@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import html
 import math
 
-from flantune import ledger_text
+from flantune import ledger as ledger_jobs, ledger_actual_text, ledger_text
 from flantune.data import ledger_totals
 from flantune.data.ledger import Ledger
 from flantune.evaluation import page_style, plots
@@ -35,6 +35,27 @@ def render(ledger: Ledger) -> str:
     ]
     title = _text(f"{ledger.mixture}: ledger")
     return page_style.PAGE.format(title=title, style=page_style.STYLE, body="\n".join(body))
+
+
+def render_actual(actual: ledger_jobs.Actual) -> str:
+    """The page of counted against planned as HTML text: tasks, and their templates."""
+    name = actual.planned.mixture
+    tasks = _table(ledger_actual_text.TASK_HEADER, ledger_actual_text.task_rows(actual))
+    templates = _table(
+        ledger_actual_text.TEMPLATE_HEADER,
+        ledger_actual_text.template_rows(actual),
+        text_columns=ledger_actual_text.TEMPLATE_TEXTS,
+    )
+    body = [
+        f"<header><h1>Counted against planned</h1><p>{_text(name)}, {actual.step:,} steps</p></header>",
+        '<nav><a href="#tasks">tasks</a><a href="#templates">templates</a></nav>',
+        *(f"<p>{_text(line)}</p>" for line in ledger_actual_text.lines(actual)),
+        f'<section id="tasks"><h2>Tasks</h2>{tasks}</section>',
+        f'<section id="templates"><h2>Templates</h2>{templates}</section>',
+    ]
+    return page_style.PAGE.format(
+        title=_text(f"{name}: counted"), style=page_style.STYLE, body="\n".join(body)
+    )
 
 
 def _header(ledger: Ledger) -> Iterator[str]:
@@ -133,11 +154,15 @@ def _axis_end(largest: float) -> float:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= largest)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: Sequence[int] = (0,)
+) -> str:
     def row_html(tag: str, cells: Sequence[str]) -> str:
-        first, *rest = cells
-        inside = "".join(f"<{tag}>{_text(cell)}</{tag}>" for cell in rest)
-        return f'<tr><{tag} class="text">{_text(first)}</{tag}>{inside}</tr>'
+        marks = (' class="text"' if place in text_columns else "" for place in range(len(cells)))
+        inside = "".join(
+            f"<{tag}{mark}>{_text(cell)}</{tag}>" for mark, cell in zip(marks, cells, strict=True)
+        )
+        return f"<tr>{inside}</tr>"
 
     body = "".join(row_html("td", row) for row in rows)
     return f'<div class="scroll"><table><thead>{row_html("th", header)}</thead><tbody>{body}</tbody></table></div>'

@@ -1,11 +1,13 @@
-"""A ledger for a person's terminal, as rich tables, and for a spreadsheet, as CSV. `ledger_page.py` makes the HTML page."""
+"""A ledger for a person's terminal, as rich tables, and for a spreadsheet, as CSV.
+
+Read `ledger_actual_text.py` next, counted against planned, and `ledger_page.py`, the HTML page.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 import csv
 import dataclasses
 import io
 import json
-from typing import TYPE_CHECKING
 
 import rich.box
 import rich.console
@@ -14,9 +16,6 @@ import rich.text
 
 from flantune.data import ledger_diff, ledger_totals
 from flantune.data.ledger import Ledger, TaskEntry
-
-if TYPE_CHECKING:
-    from flantune import ledger as ledger_jobs
 
 MAX_ROWS = 60  # of a table on a terminal
 _MAX_CAUTIONS = 5  # of each kind
@@ -121,16 +120,16 @@ def by_tokens(ledger: Ledger) -> list[TaskEntry]:
 def plan_text(ledger: Ledger) -> rich.console.Group:
     """Facts, tasks, totals and warnings."""
     tasks = by_tokens(ledger)
-    header, rows = _without_empty(TASK_HEADER, [task_cells(entry) for entry in tasks])
+    header, rows = without_empty(TASK_HEADER, [task_cells(entry) for entry in tasks])
     shown = rows[:MAX_ROWS]
     if len(rows) > MAX_ROWS:
         shown.append([f"and {len(rows) - MAX_ROWS} more", *[""] * (len(header) - 1)])
     parts: list[rich.console.RenderableType] = [
-        _table(("ledger", ""), facts(ledger)),
-        _table(header, shown),
+        table(("ledger", ""), facts(ledger)),
+        table(header, shown),
     ]
     for name, totals in totals_of(ledger):
-        parts.append(_table((name, *TOTAL_HEADER[1:]), map(total_cells, totals[:MAX_ROWS])))
+        parts.append(table((name, *TOTAL_HEADER[1:]), map(total_cells, totals[:MAX_ROWS])))
     parts += [rich.text.Text(line) for line in _caution_lines(ledger)]
     return rich.console.Group(*parts)
 
@@ -180,11 +179,16 @@ def plan_json(ledger: Ledger) -> dict[str, object]:
 
 def plan_csv(ledger: Ledger) -> str:
     """One line for each task, with all that is known of it; several values in a cell are JSON."""
-    names = [field.name for field in dataclasses.fields(TaskEntry)]
+    return to_csv(ledger.tasks, TaskEntry)
+
+
+def to_csv(entries: Iterable[object], kind: type) -> str:
+    """One line for each of some dataclasses of a kind, one column for each field."""
+    names = [field.name for field in dataclasses.fields(kind)]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(names)
-    for entry in ledger.tasks:
+    for entry in entries:
         values = [getattr(entry, name) for name in names]
         writer.writerow(
             json.dumps(value, ensure_ascii=False) if isinstance(value, dict | tuple) else value
@@ -206,9 +210,9 @@ def diff_text(difference: ledger_diff.Difference) -> rich.console.Group:
     parts: list[rich.console.RenderableType] = []
     if difference.facts:
         pairs = [(name, _value(a), _value(b)) for name, (a, b) in difference.facts.items()]
-        parts.append(_table(("", "first", "second"), pairs))
+        parts.append(table(("", "first", "second"), pairs))
     if rows:
-        parts.append(_table(("task", "tokens", "what"), rows, text_columns=(0, 2)))
+        parts.append(table(("task", "tokens", "what"), rows, text_columns=(0, 2)))
     return rich.console.Group(*parts, rich.text.Text(last))
 
 
@@ -230,48 +234,7 @@ def _value(value: object) -> str:
     return str(value)
 
 
-def actual_text(actual: "ledger_jobs.Actual") -> rich.console.Group:
-    """Counted against planned, the largest counts first."""
-    ordered = sorted(actual.tasks, key=lambda one: -one.counted_tokens)
-    rows: list[Sequence[str]] = [
-        (
-            one.task,
-            number(one.planned_examples),
-            number(one.counted_examples),
-            number(one.planned_tokens),
-            number(one.counted_tokens),
-            f"{one.counted_tokens / one.planned_tokens - 1:+.1%}" if one.planned_tokens else "",
-            f"{one.deviations:+.1f}",
-            f"{one.epochs:.2f}",
-        )
-        for one in ordered[:MAX_ROWS]
-    ]
-    if len(ordered) > MAX_ROWS:
-        rows.append((f"and {len(ordered) - MAX_ROWS} more", *[""] * 7))
-    header = (
-        "task", "examples planned", "counted", "tokens planned", "counted", "difference", "in errors", "epochs",
-    )  # fmt: skip
-    lines = [rich.text.Text(line) for line in _actual_lines(actual)]
-    return rich.console.Group(_table(header, rows), *lines)
-
-
-def _actual_lines(actual: "ledger_jobs.Actual") -> list[str]:
-    planned = sum(one.planned_tokens for one in actual.tasks)
-    counted = sum(one.counted_tokens for one in actual.tasks)
-    targets = sum(one.counted_targets for one in actual.tasks)
-    lines = [
-        f"Counted over {actual.batches:,} batches, until step {actual.step:,}: {number(counted)} tokens, "
-        f"{counted / planned - 1:+.2%} against the plan."
-    ]
-    if actual.on_device is not None:
-        agree = "the same" if actual.on_device == targets else "which differs"
-        lines.append(
-            f"Target tokens counted by task: {targets:,}; by the training steps: {actual.on_device:,}, {agree}."
-        )
-    return lines
-
-
-def _without_empty(
+def without_empty(
     header: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> tuple[list[str], list[list[str]]]:
     """The columns in which any row has something."""
@@ -279,19 +242,20 @@ def _without_empty(
     return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
-def _table(
+def table(
     header: Sequence[str],
     rows: Iterable[Sequence[str]],
     text_columns: Sequence[int] = (0,),
 ) -> rich.table.Table:
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    """A table whose columns are numbers, but for some."""
+    made = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     is_pair = len(header) == 2
     for position, name in enumerate(header):
         is_text = is_pair or position in text_columns
         justify: rich.console.JustifyMethod = "left" if is_text else "right"
         # Where a terminal is narrow, texts break: a number in two lines is another number.
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=not is_text)
-    table.columns[0].min_width = 0 if is_pair else _MIN_WIDTH
+        made.add_column(name, justify=justify, overflow="fold", no_wrap=not is_text)
+    made.columns[0].min_width = 0 if is_pair else _MIN_WIDTH
     for row in rows:
-        table.add_row(*(rich.text.Text(cell) for cell in row))
-    return table
+        made.add_row(*(rich.text.Text(cell) for cell in row))
+    return made

@@ -28,8 +28,14 @@ def add(commands: shared.Commands) -> None:
         default=64,
         help="examples of each task whose length is measured (default: 64)",
     )
-    parser.add_argument("--csv", metavar="FILE", help="write one line for each task")
-    parser.add_argument("--html", metavar="FILE", help="write a page with plots")
+    parser.add_argument("--csv", metavar="FILE", help="write one line for each task (or template)")
+    parser.add_argument("--html", metavar="FILE", help="write a page: a plan with plots, or counts")
+    parser.add_argument(
+        "--by",
+        choices=("task", "template"),
+        default="task",
+        help="with --actual: the lines of the table and of --csv (default: task)",
+    )
     parser.add_argument(
         "--diff",
         nargs=2,
@@ -47,6 +53,10 @@ def add(commands: shared.Commands) -> None:
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     if parsed.diff and parsed.checkpoint:
         raise ValueError("--diff and --actual exclude each other.")
+    if parsed.diff and (parsed.csv or parsed.html):
+        raise ValueError("--csv and --html are for a plan or --actual; --diff has --json.")
+    if parsed.by != "task" and not parsed.checkpoint:
+        raise ValueError(f"--by {parsed.by} needs --actual: templates are drawn as a run goes.")
     if parsed.mixture:
         bindings = [f"configs.DataConfig.mixture={parsed.mixture!r}", *bindings]
     if parsed.checkpoint:
@@ -91,7 +101,15 @@ def _show_diff(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 
 def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:
-    from flantune import configs, gin_files, ledger as ledger_jobs, ledger_text, show
+    from flantune import (
+        atomic,
+        configs,
+        gin_files,
+        ledger as ledger_jobs,
+        ledger_actual_text,
+        ledger_page,
+        show,
+    )
 
     shared.parse_gin(parsed, bindings)
     found = ledger_jobs.actual(
@@ -100,7 +118,11 @@ def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:
         seed=_run_value("seed"),
         num_examples=parsed.examples,
     )
-    view = ledger_text.actual_text(found)
+    if parsed.csv:
+        atomic.write_text(parsed.csv, ledger_actual_text.to_csv(found, parsed.by))
+    if parsed.html:
+        atomic.write_text(parsed.html, ledger_page.render_actual(found))
+    view = ledger_actual_text.text(found, parsed.by)
     show.write(found.to_json(), view, as_json=parsed.json, console=_console())
 
 

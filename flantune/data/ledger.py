@@ -5,7 +5,7 @@
     examples per row    the first blocks of the schedule, packed (`ledger_rows.py`)
 
 Times the rows of a run, these give its totals. Where shares come from: `rates.py`. Warnings and totals:
-`ledger_totals.py`. Two ledgers: `ledger_diff.py`. Counted against planned: `ledger_counts.py`.
+`ledger_totals.py`. Two ledgers: `ledger_diff.py`. Counted against planned: `ledger_comparison.py`.
 """
 
 from collections.abc import Mapping, Sequence

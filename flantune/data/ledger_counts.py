@@ -1,4 +1,4 @@
-"""Counts of what training really got, task by task, over all restarts and processes; and how they differ from the plan.
+"""Counts of what training really got, by task and template, over all restarts and processes.
 
 `Counted` stands between the batches and the trainer, counts each batch that the trainer takes, and keeps the counts in
 the state that is saved with every checkpoint. So a checkpoint's counts are those of its steps, whatever happened between:
@@ -7,19 +7,20 @@ a run that falls back to an older checkpoint falls back to its counts.
     {"lanes": ..., "counted": {"tasks": "5d1c...", "batches": 200, "processes": {"0": {"examples": [812, 40], ...}}}}
 
 Each process counts its own rows and saves them under its number; where a run goes on with other processes, the first
-one takes over all that was counted. Read `ledger.py` for the plan.
+one takes over all that was counted. An example that is dropped counts with the first row of its block (`pipeline.py`).
+They stand beside the places of the lanes, not in them: 1,800 tasks of 10 templates are 72,000 numbers, a place is two.
+Read `ledger_comparison.py` next: counted against planned.
 """
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import math
 from typing import Any, Protocol, runtime_checkable
 
 from absl import logging
 from jaxtyping import Int
 import numpy as np
 
-from flantune.data.ledger import Ledger, TaskEntry
+from flantune.data import packing
 from flantune.prompting import choice
 
 KEY = "counted"
@@ -36,19 +37,56 @@ class Batches(Protocol):
     def set_state(self, state: dict[str, Any]) -> None: ...
 
 
+class Cells:
+    """Numbers each template of each task of a mixture, in its order.
+
+    Example: two tasks of 2 and 3 templates have the cells 0, 1 and 2, 3, 4.
+    """
+
+    def __init__(self, num_templates: Sequence[int]) -> None:
+        """Args: `num_templates` of each task, at least 1."""
+        self._num_templates = tuple(num_templates)
+        ends = np.cumsum(self._num_templates, dtype=np.int64)
+        self._starts = ends - np.asarray(self._num_templates, np.int64)
+        self.num_tasks = len(self._num_templates)
+
+    def __len__(self) -> int:
+        return sum(self._num_templates)
+
+    def of(
+        self, tasks: Int[np.ndarray, "*shape"], templates: Int[np.ndarray, "*shape"]
+    ) -> Int[np.ndarray, "*shape"]:
+        """The cells of some tasks and templates; -1 where there is no task."""
+        return np.where(tasks >= 0, self._starts[tasks] + templates, -1)
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """The task and template of each cell."""
+        return [
+            (task, template)
+            for task, count in enumerate(self._num_templates)
+            for template in range(count)
+        ]
+
+    def by_task(self, values: Int[np.ndarray, " cells"]) -> Int[np.ndarray, " tasks"]:
+        """The sums over the cells of each task."""
+        return np.add.reduceat(values, self._starts)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What training got of each task, in the mixture's order: examples, and tokens without padding."""
+    """What training got: examples, those of them that are cut, and tokens without padding, by cell; dropped ones by task."""
 
-    examples: Int[np.ndarray, " k"]
-    inputs_tokens: Int[np.ndarray, " k"]
-    targets_tokens: Int[np.ndarray, " k"]
+    examples: Int[np.ndarray, " cells"]
+    cut: Int[np.ndarray, " cells"]
+    inputs_tokens: Int[np.ndarray, " cells"]
+    targets_tokens: Int[np.ndarray, " cells"]
+    dropped: Int[np.ndarray, " tasks"]
 
     @classmethod
-    def zeros(cls, num_tasks: int) -> "Counts":
-        return cls(
-            **{field.name: np.zeros(num_tasks, np.int64) for field in dataclasses.fields(cls)}
-        )
+    def zeros(cls, cells: Cells) -> "Counts":
+        names = [field.name for field in dataclasses.fields(cls) if field.name != "dropped"]
+        by_cell = {name: np.zeros(len(cells), np.int64) for name in names}
+        return cls(**by_cell, dropped=np.zeros(cells.num_tasks, np.int64))
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -68,48 +106,59 @@ class Counts:
         return cls(**{name: np.asarray(numbers, np.int64) for name, numbers in value.items()})
 
 
-def count(batch: Mapping[str, np.ndarray], num_tasks: int) -> Counts:
-    """The counts of one batch of packed rows.
+def count(batch: Mapping[str, np.ndarray], cells: Cells) -> Counts:
+    """The counts of one batch of packed rows, with `packing.SHORTFALL_KEYS`.
 
-    Example: a row with two examples of task 1, of 3 + 2 and 4 + 1 tokens, gives 2 examples, 7 and 3 tokens.
+    Example: a row with two examples of one cell, of 3 + 2 and 4 + 1 tokens, gives it 2 examples, 7 and 3 tokens.
     """
-    tasks = batch["decoder_task_ids"]
-    real = tasks >= 0
+    num_cells = len(cells)
+    owners = cells.of(batch["decoder_task_ids"], batch["decoder_template_ids"])
+    real = owners >= 0
     starts = real & (batch["decoder_positions"] == 0)
-    rows = np.arange(len(tasks))[:, None]
+    rows = np.arange(len(owners))[:, None]
     segments = batch["encoder_segment_ids"]
     width = int(max(segments.max(initial=0), batch["decoder_segment_ids"].max(initial=0))) + 1
-    owner = np.full((len(tasks), width), -1)
-    owner[np.broadcast_to(rows, tasks.shape)[starts], batch["decoder_segment_ids"][starts]] = tasks[
-        starts
-    ]
-    per_segment = np.bincount((rows * width + segments).ravel(), minlength=len(tasks) * width)
+    owner = np.full((len(owners), width), -1)
+    owner[np.broadcast_to(rows, owners.shape)[starts], batch["decoder_segment_ids"][starts]] = (
+        owners[starts]
+    )
+    per_segment = np.bincount((rows * width + segments).ravel(), minlength=len(owners) * width)
     known = owner.ravel() >= 0
-    inputs = np.zeros(num_tasks, np.int64)
+    inputs = np.zeros(num_cells, np.int64)
     np.add.at(inputs, owner.ravel()[known], per_segment[known])
     return Counts(
-        examples=np.bincount(tasks[starts], minlength=num_tasks),
+        examples=np.bincount(owners[starts], minlength=num_cells),
+        cut=np.bincount(cells.of(*batch["cut_examples"].T), minlength=num_cells),
         inputs_tokens=inputs,
-        targets_tokens=np.bincount(tasks[real], minlength=num_tasks),
+        targets_tokens=np.bincount(owners[real], minlength=num_cells),
+        dropped=np.bincount(batch["dropped_examples"], minlength=cells.num_tasks),
     )
 
 
 class Counted:
     """Batches that are counted as they are taken; for the trainer, in place of the batches themselves."""
 
-    def __init__(self, batches: Batches, tasks: Sequence[str], *, process_index: int = 0) -> None:
-        """Args: `tasks` are the mixture's, in its order."""
+    def __init__(
+        self, batches: Batches, tasks: Mapping[str, int], *, process_index: int = 0
+    ) -> None:
+        """Counts batches that say what was cut and dropped (`loading.train_dataset(with_shortfall=True)`).
+
+        Args:
+            tasks: the mixture's, in its order, and how many templates each has.
+        """
         self._batches = batches
         self._tasks = tasks_key(tasks)
         self._process = process_index
         self._num_batches = 0
-        self.counts = Counts.zeros(len(tasks))
+        self.cells = Cells(list(tasks.values()))
+        self.counts = Counts.zeros(self.cells)
 
     def __next__(self) -> Mapping[str, np.ndarray]:
+        """The next batch, with what a device needs."""
         batch = next(self._batches)
-        self.counts += count(batch, len(self.counts.examples))
+        self.counts += count(batch, self.cells)
         self._num_batches += 1
-        return batch
+        return {name: array for name, array in batch.items() if name not in packing.SHORTFALL_KEYS}
 
     def get_state(self) -> dict[str, Any]:
         counted = {
@@ -123,86 +172,23 @@ class Counted:
         """Continues from a state, with all that the processes of the run had counted until then."""
         self._batches.set_state({name: value for name, value in state.items() if name != KEY})
         counted = state.get(KEY, {})
-        num_tasks = len(self.counts.examples)
-        self._num_batches, self.counts = 0, Counts.zeros(num_tasks)
+        self._num_batches, self.counts = 0, Counts.zeros(self.cells)
         if counted.get("tasks") != self._tasks:
-            logging.warning("Counts of examples begin anew here: the run had other tasks before.")
+            logging.warning(
+                "Counts of examples begin anew here: the run had other tasks or templates before."
+            )
             return
         self._num_batches = counted["batches"]
         if self._process == 0:
             self.counts = total(counted)
 
 
-def tasks_key(tasks: Sequence[str]) -> str:
-    """What stands for the tasks of a mixture, in their order."""
-    return f"{choice.hash64(*tasks):016x}"
+def tasks_key(tasks: Mapping[str, int]) -> str:
+    """What stands for the tasks of a mixture, in their order, and their numbers of templates."""
+    return f"{choice.hash64(*tasks, *tasks.values()):016x}"
 
 
 def total(counted: Mapping[str, Any]) -> Counts:
     """The counts of all processes, from the state that they saved."""
     found = [Counts.from_json(value) for value in counted["processes"].values()]
     return sum(found[1:], start=found[0])
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """A task's counts beside its plan, for the same number of batches."""
-
-    task: str
-    planned_examples: float
-    counted_examples: int
-    planned_tokens: float
-    counted_tokens: int
-    planned_targets: float
-    counted_targets: int
-    epochs: float
-    deviations: float
-
-
-def compare(planned: Ledger, counts: Counts) -> list[Comparison]:
-    """Counts beside a plan of as many steps as were counted, in the ledger's order.
-
-    `deviations` says how many standard errors lie between the tokens planned and counted.
-    """
-    return [
-        _comparison(planned, entry, position, counts)
-        for position, entry in enumerate(planned.tasks)
-    ]
-
-
-def _comparison(planned: Ledger, entry: TaskEntry, position: int, counts: Counts) -> Comparison:
-    examples = int(counts.examples[position])
-    inputs, targets = int(counts.inputs_tokens[position]), int(counts.targets_tokens[position])
-    error = _tokens_error(planned, entry)
-    difference = inputs + targets - entry.tokens
-    return Comparison(
-        task=entry.task,
-        planned_examples=entry.examples,
-        counted_examples=examples,
-        planned_tokens=entry.tokens,
-        counted_tokens=inputs + targets,
-        planned_targets=entry.targets_tokens,
-        counted_targets=targets,
-        epochs=examples / max(1.0, entry.rows * (1 - entry.dropped)),
-        deviations=difference / error if error else 0.0,
-    )
-
-
-def _tokens_error(planned: Ledger, entry: TaskEntry) -> float:
-    """The standard error of a task's planned tokens against those of a run, which are a sample too.
-
-    It has four parts: the mean length, known from `measured` examples and realised in `examples`; the share that is
-    dropped, likewise; how many examples share a row; and one example for where the blocks are cut.
-    """
-    per_example = entry.mean_inputs_tokens + entry.mean_targets_tokens
-    # Inputs and targets may be long together, so their errors add up.
-    mean_error = entry.inputs_error + entry.targets_error
-    both = 1 + entry.examples / max(1.0, entry.measured * (1 - entry.dropped))
-    drop_variance = entry.dropped * (1 - entry.dropped) * entry.visits
-    variances = (
-        entry.examples * mean_error**2 * entry.measured * (1 - entry.dropped) * both,
-        per_example**2 * drop_variance * (1 + entry.visits / max(1, entry.measured)),
-        (entry.tokens * planned.examples_per_row_error / planned.examples_per_row) ** 2,
-        per_example**2,
-    )
-    return math.sqrt(sum(variances))

@@ -109,6 +109,20 @@ BATCH_KEYS = (
 )
 
 
+# What a batch may say beside its arrays: (task, template) of each of its examples that is cut, and the tasks of examples
+# that were dropped on the way to it.
+SHORTFALL_KEYS = ("cut_examples", "dropped_examples")
+
+
+def shortfall(
+    rows: Sequence[Sequence[Example]], dropped: Sequence[int]
+) -> dict[str, Int[np.ndarray, "..."]]:
+    """What `SHORTFALL_KEYS` hold: int32 of shape [cut examples, 2] and [dropped examples]."""
+    cut = [(example.task, example.template) for row in rows for example in row if example.cut]
+    arrays = np.asarray(cut, np.int32).reshape(-1, 2), np.asarray(dropped, np.int32)
+    return dict(zip(SHORTFALL_KEYS, arrays, strict=True))
+
+
 def make_rows(
     rows: Sequence[Sequence[Example]], *, inputs_length: int, targets_length: int
 ) -> dict[str, np.ndarray]:

@@ -29,9 +29,6 @@ Batch = dict[str, np.ndarray]
 Row = list[packing.Example]
 _MAX_EMPTY_BLOCKS = 100
 _DEFAULT_LANES = 64
-# Beside the arrays of a batch: (task, template) of each example that is cut, int32 [n, 2], and the task of each that is
-# dropped, int32 [n].
-SHORTFALL_KEYS = ("cut_examples", "dropped_examples")
 
 
 def default_lanes(batch_size: int) -> int:
@@ -171,7 +168,7 @@ class TrainDataset(grain.IterDataset[Batch]):
 
         Args:
             batch_size: global; a multiple of `lanes`, and `lanes` is one of `process_count`.
-            with_shortfall: adds `SHORTFALL_KEYS` to each batch, for the ledger's counts; they are not for a device.
+            with_shortfall: adds `packing.SHORTFALL_KEYS` to each batch, for the ledger's counts; no device needs them.
         """
         super().__init__()
         if batch_size % lanes or lanes % process_count:
@@ -206,7 +203,7 @@ class TrainIterator(grain.DatasetIterator[Batch]):
         for lane in self._lanes.values():
             rows += lane.take(self._dataset.rows_per_lane, dropped)
         batch = self._dataset.packer.batch(rows)
-        return batch | _shortfall(rows, dropped) if self._dataset.with_shortfall else batch
+        return batch | packing.shortfall(rows, dropped) if self._dataset.with_shortfall else batch
 
     def get_state(self) -> dict[str, Any]:
         return {"lanes": {str(number): lane.place() for number, lane in self._lanes.items()}}
@@ -227,13 +224,6 @@ class TrainIterator(grain.DatasetIterator[Batch]):
             )
         for number, lane in self._lanes.items():
             lane.go_to(*places[str(number)])
-
-
-def _shortfall(rows: Sequence[Row], dropped: Sequence[int]) -> Batch:
-    """What `SHORTFALL_KEYS` hold for some rows."""
-    cut = [(example.task, example.template) for row in rows for example in row if example.cut]
-    arrays = np.asarray(cut, np.int32).reshape(-1, 2), np.asarray(dropped, np.int32)
-    return dict(zip(SHORTFALL_KEYS, arrays, strict=True))
 
 
 class _Lane:

@@ -120,6 +120,8 @@ def test_diff_of_two_saved_ledgers_and_of_a_run_file(capsys, module):
         (["--diff", "run.gin", "run.gin", "--actual", "x"], "exclude each other"),
         (["--diff", "nothing.json", "run.gin"], "nothing.json"),
         (["--actual", "nothing"], "no run folder"),
+        (["run.gin", "--by", "template"], "--by template needs --actual"),
+        (["--diff", "run.gin", "run.gin", "--csv", "a.csv"], "--diff has --json"),
         (["run.gin", "--steps", "0"], "num_steps must be a whole number of at least 1"),
         (["run.gin", "--mixture", "plannd"], "Did you mean 'planned'"),
     ],
@@ -150,6 +152,29 @@ def test_counted_against_planned(capsys, module):
     text = run(capsys, "--actual", "run")
     assert "Counted over 6 batches, until step 6" in text
     assert "the same." in text
+    assert "Cut examples: " in text
+
+    templates = value["templates"]
+    assert [(one["task"], one["template"]) for one in templates] == [
+        (task["task"], 0) for task in value["tasks"]
+    ]
+    assert [one["examples"] for one in templates] == [
+        task["counted_examples"] for task in value["tasks"]
+    ]
+    text = run(
+        capsys, "--actual", "run", "--by", "template", "--csv", "by.csv", "--html", "by.html"
+    )
+    assert "{text};" in text
+    with (module / "by.csv").open() as file:
+        assert [row["wording"] for row in csv.DictReader(file)] == ["{text};"] * 3
+    page = (module / "by.html").read_text()
+    assert "Counted against planned" in page
+    assert page.count("{text};") == 3
+    run(capsys, "--actual", "run", "--csv", "tasks.csv")
+    with (module / "tasks.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["task"] for row in rows] == [task["task"] for task in value["tasks"]]
+    assert {"counted_cut", "planned_dropped"} <= set(rows[0])
 
     shutil.copytree(module / "run", module / "changed")
     config = module / "changed" / "config.gin"
