@@ -111,4 +111,5 @@ def test_templates_add_up_to_their_task(run):
         assert sum(one.inputs_tokens + one.targets_tokens for one in own) == task.counted_tokens
         assert sum(one.cut for one in own) == task.counted_cut
     assert found[2].cut == 0 < found[3].cut
-    assert found[2].share == pytest.approx(0.5, abs=0.05)
+    # Three standard deviations of some 120 draws between two templates.
+    assert found[2].share == pytest.approx(0.5, abs=0.14)
