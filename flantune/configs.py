@@ -277,13 +277,33 @@ class MeshConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
-    """When to save and what to keep; the last step of a run is always saved and kept."""
+    """When to save and what to keep; the last step of a run is always saved and kept.
+
+    Attributes:
+        save_every_steps: also saved on a signal to stop.
+        keep_last: the last so many are kept.
+        keep_every_steps: those of steps that are multiples of this are kept too; 0: none.
+        keep_best: so many of the best by `best_metric` are kept too; 0: none. Only checkpoints of steps that are
+            evaluated as well (`EvalConfig.every_steps`) take part.
+        best_metric: as `metrics.jsonl` names it, for example "eval/unseen_tasks/exact_match".
+        best_is_highest: False where less is better, as for a loss.
+    """
 
     save_every_steps: int
     keep_last: int = 2
+    keep_every_steps: int = 0
+    keep_best: int = 0
+    best_metric: str | None = None
+    best_is_highest: bool = True
 
     def __post_init__(self) -> None:
         _check_positive(self, "save_every_steps", "keep_last")
+        check_whole("CheckpointConfig.keep_every_steps", self.keep_every_steps, 0)
+        check_whole("CheckpointConfig.keep_best", self.keep_best, 0)
+        if bool(self.keep_best) != (self.best_metric is not None):
+            raise ValueError(
+                f"CheckpointConfig.keep_best ({self.keep_best}) and best_metric ({self.best_metric!r}) go together."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -78,18 +78,27 @@ class MetricWriter:
         if not self._writes:
             return
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self._file.write(json.dumps({"step": step, **finite}) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps({"step": step, **finite}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OSError(
+                f"Writing metrics of step {step} failed: {error}. Make room or repair the disk; the same command then "
+                "continues from the last checkpoint."
+            ) from error
         for name, value in values.items():
             self._tensorboard.add_scalar(name, value, step)
         if self._wandb is not None:
             self._wandb.log(dict(values), step=step, commit=True)
 
     def close(self) -> None:
-        """Flushes and closes both."""
+        """Flushes and closes both; what cannot be written any more is logged, so that it hides no earlier error."""
         if self._writes:
-            self._file.close()
-            self._tensorboard.close()
+            for file in (self._file, self._tensorboard):
+                try:
+                    file.close()
+                except OSError as error:
+                    logging.error("The last metrics could not be written: %s.", error)
         if self._wandb is not None:
             self._wandb.finish()
 

@@ -1,6 +1,7 @@
 """Saving and restoring: bit-exact, atomic, with errors that name what differs."""
 
 import functools
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -142,7 +143,139 @@ def test_data_state_of_two_processes_is_read_by_one(store):
     store.wait()
     data = store.path(1) / "data"
     (data / "process_0-of-1.json").rename(data / "process_0-of-2.json")
-    with pytest.raises(ValueError, match="of 2 processes, but has 1"):
-        store.restore(abstract)
+    with pytest.raises(checkpoints.DamagedCheckpointError, match="of 2 processes, but has 1"):
+        store.restore(abstract, 1)
     (data / "process_1-of-2.json").write_text('{"lanes": {"1": 5}}')
     assert store.restore(abstract)[1] == {"lanes": {"0": 4, "1": 5}}
+
+
+LARGER = {
+    "vocab_size": 64,
+    "emb_dim": 32,
+}  # small arrays lie in the index, not in files of their own
+
+
+def _files(folder, pattern):
+    found = pathlib.Path(folder).rglob(pattern)
+    return [path for path in found if path.is_file() and path.stat().st_size]
+
+
+def _change_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def _cut_off(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [_change_a_bit, _cut_off, lambda path: path.unlink()])
+@pytest.mark.parametrize("files", ["state/ocdbt.process_0/d/*", "state/d/*", "data/*.json"])
+def test_a_damaged_checkpoint_is_named_and_skipped_for_the_one_before(store, caplog, damage, files):
+    state, abstract = _state(**LARGER)
+    for step in (3, 6):
+        store.save(step, _at_step(state, step), {"index": step})
+    store.wait()
+    found = _files(store.path(6), files)
+    assert found
+    for path in found:
+        damage(path)
+    with pytest.raises(checkpoints.DamagedCheckpointError, match="checkpoint_6 is damaged: "):
+        store.restore(abstract, 6)
+    reader = checkpoints.Checkpoints(store.directory.parent)
+    restored, place = reader.restore(abstract)
+    assert int(restored.step) == place["index"] == 3
+    assert "checkpoint_6 is damaged" in caplog.text
+    assert store.steps() == (3, 6)  # a reader leaves alone what it finds
+    assert int(store.restore(abstract)[0].step) == 3
+    assert store.steps() == (3,)
+    assert (store.directory / "damaged_checkpoint_6").is_dir()
+    store.close()
+    store.save(6, _at_step(state, 6), {"index": 6})
+    store.wait()
+    assert int(store.restore(abstract)[0].step) == 6
+
+
+def test_when_every_checkpoint_is_damaged_none_is_touched(store):
+    state, abstract = _state(**LARGER)
+    for step in (1, 2):
+        store.save(step, _at_step(state, step), {})
+    store.wait()
+    for path in _files(store.directory, "state/ocdbt.process_0/d/*"):
+        _cut_off(path)
+    with pytest.raises(checkpoints.DamagedCheckpointError, match="checkpoint_2, checkpoint_1"):
+        store.restore(abstract)
+    assert store.steps() == (1, 2)
+
+
+def test_a_changed_parameter_is_seen_by_those_who_want_only_parameters(store):
+    state, abstract = _state(**LARGER)
+    store.save(1, state, {})
+    store.wait()
+    for path in _files(store.path(1), "state/ocdbt.process_0/d/*"):
+        _change_a_bit(path)
+    with pytest.raises(checkpoints.DamagedCheckpointError, match="not what was saved, in params/"):
+        store.restore_params(abstract.params)
+
+
+@pytest.mark.parametrize(
+    ("config", "scores", "kept"),
+    [
+        ({"keep_last": 1}, {}, (6,)),
+        ({"keep_last": 1, "keep_every_steps": 2}, {}, (2, 4, 6)),
+        ({"keep_last": 1, "keep_best": 1}, {1: 0.1, 2: 0.9, 4: 0.5}, (2, 6)),
+        (
+            {"keep_last": 1, "keep_best": 2, "best_is_highest": False},
+            {1: 0.1, 2: 0.9, 4: 0.5},
+            (1, 4, 6),
+        ),
+    ],
+)
+def test_what_is_kept(tmp_path, config, scores, kept):
+    best_metric = "eval/seen/accuracy" if "keep_best" in config else None
+    store = checkpoints.Checkpoints(
+        tmp_path, CheckpointConfig(save_every_steps=1, best_metric=best_metric, **config)
+    )
+    state, _ = _state()
+    for step in range(1, 7):
+        metrics = {"eval/seen/accuracy": scores[step]} if step in scores else None
+        store.save(step, _at_step(state, step), {}, metrics)
+    store.close()
+    assert store.steps() == kept
+
+
+def test_a_metric_that_no_evaluation_gives_is_named(tmp_path):
+    config = CheckpointConfig(save_every_steps=1, keep_best=1, best_metric="eval/sen/accuracy")
+    store = checkpoints.Checkpoints(tmp_path, config)
+    with pytest.raises(KeyError, match="Did you mean 'eval/seen/accuracy'"):
+        store.save(1, _state()[0], {}, {"eval/seen/accuracy": 0.5, "eval/other/bleu": 1.0})
+    with pytest.raises(ValueError, match="go together"):
+        CheckpointConfig(save_every_steps=1, keep_best=1)
+
+
+_FULL_DISK = """
+import pathlib, resource, signal, time
+from flantune.training import trainer
+from training import linear_model
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write beyond the limit fails, as on a full disk
+
+def fill(step, state, metrics):
+    while not (pathlib.Path({run_dir!r}) / "checkpoints" / "checkpoint_7").exists():
+        time.sleep(0.01)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
+
+callbacks = [trainer.Callback(every_steps=14, on_step=fill)]
+linear_model.train({run_dir!r}, callbacks=callbacks, log_every_steps=50, log_tasks_every_steps=50)
+"""
+
+
+def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, run_python):
+    done = run_python(_FULL_DISK.format(run_dir=str(tmp_path)))
+    assert done.returncode == 1
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("OSError: Saving")]
+    assert "steps: 7. Make room or repair the disk" in said
+    _, abstract = _state()
+    assert int(checkpoints.Checkpoints(tmp_path).restore(abstract)[0].step) == 7
+    assert int(linear_model.train(tmp_path).step) == 20
