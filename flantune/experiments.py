@@ -90,6 +90,11 @@ def train(
     configs.check_whole("experiments.train.log_every_steps", log_every_steps)
     configs.check_whole("experiments.train.log_tasks_every_steps", log_tasks_every_steps)
     configs.check_whole("experiments.train.seed", seed, 0)
+    if checkpoint.best_metric is not None and (evaluation is None or not evaluation.every_steps):
+        raise ValueError(
+            f"CheckpointConfig.best_metric ({checkpoint.best_metric!r}) needs evaluations while the run trains: set "
+            "EvalConfig.every_steps."
+        )
     folder = epath.Path(run_dir)
     catalog, store = _prepared(data, _splits(data, evaluation))
     bound, vocabulary = _training_data(catalog, store, data, evaluation, folder, seed)

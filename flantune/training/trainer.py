@@ -133,15 +133,17 @@ def train(
                 save = stop or step == num_steps or step % checkpoint_config.save_every_steps == 0
                 if due or save:
                     with log.paused():
+                        found: dict[str, float] = {}
                         for callback in due:
-                            log.write(step, callback.on_step(step, state, metrics) or {})
+                            found |= callback.on_step(step, state, metrics) or {}
+                        log.write(step, found)
                         if save:
                             place = {
                                 "batches": batches.get_state(),
                                 "window": log.open_window(),
                                 "tasks": log.open_tasks(),
                             }
-                            checkpoints.save(step, state, place)
+                            checkpoints.save(step, state, place, found)
                 if stop:
                     break
             checkpoints.wait()

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from flantune.configs import CheckpointConfig
 from flantune.training import checkpoints, metrics, trainer
 
 from . import linear_model
@@ -54,6 +55,18 @@ def test_metrics_hold_the_loss_of_each_task_and_cluster(whole_run):
     assert not any(
         "train/task/linear:0/cross_entropy" in line for line in lines if line["step"] % 10
     )
+
+
+def test_the_best_by_a_callback_s_metric_is_kept(tmp_path):
+    scores = {5: 0.1, 10: 0.9, 15: 0.5}
+    callback = trainer.Callback(
+        every_steps=5, on_step=lambda step, *_: {"eval/a": scores[step]} if step < 20 else None
+    )
+    config = CheckpointConfig(
+        save_every_steps=5, keep_last=1, keep_best=1, best_metric="eval/a", best_is_highest=True
+    )
+    linear_model.train(tmp_path, callbacks=[callback], checkpoint_config=config)
+    assert checkpoints.Checkpoints(tmp_path).steps() == (10, 20)
 
 
 def test_run_folder_holds_the_last_checkpoints_and_the_parameter_table(whole_run):
