@@ -17,6 +17,7 @@ from absl import flags, logging
 
 from flantune import allocator
 from flantune.commands import (
+    convert,
     jobs,
     leakage,
     ledger,
@@ -56,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sentence(error: Exception) -> str:
+    if getattr(error, "keeps_lines", False):
+        return str(error)  # a table
     text = str(error).split("\n  In call to configurable")[0]  # gin adds where it was called
     if isinstance(error, KeyError) and text[:1] in ("'", '"'):
         text = str(ast.literal_eval(text))  # the text of a KeyError is the repr of its message
@@ -67,7 +70,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         prog="flantune", description="FLAN-style multi-task instruction tuning of T5 in JAX."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (jobs, report, show, ledger, lint, leakage, vocab, promptsource):
+    for module in (jobs, convert, report, show, ledger, lint, leakage, vocab, promptsource):
         module.add(commands)
     bindings = [word.removeprefix("--gin.") for word in arguments if word.startswith("--gin.")]
     return parser.parse_args([w for w in arguments if not w.startswith("--gin.")]), bindings

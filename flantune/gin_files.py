@@ -150,6 +150,11 @@ def binding(configurable: Callable[..., object], name: str) -> object:
     return gin.query_parameter(f"{configurable.__module__}.{configurable.__qualname__}.{name}")
 
 
+def optional_binding(configurable: Callable[..., object], name: str) -> object | None:
+    """The bound value of a parameter; None where it has none."""
+    return binding(configurable, name) if _binding_exists(configurable, name) else None
+
+
 def _binding_exists(configurable: Callable[..., object], name: str) -> bool:
     try:
         binding(configurable, name)

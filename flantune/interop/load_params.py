@@ -28,7 +28,7 @@ def load_params(source: param_source.ParamSource, abstract: PyTree) -> PyTree[ja
     """
     problems = mismatch.compare(source.arrays, abstract)
     if problems:
-        raise ValueError(problems.table(source.description))
+        raise mismatch.MismatchError(problems.table(source.description))
 
     def load(path: jax.tree_util.KeyPath, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         placed = leaf.sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

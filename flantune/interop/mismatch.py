@@ -34,6 +34,12 @@ def is_stack(name: str) -> bool:
     return bool(_STACK.search(name))
 
 
+class MismatchError(ValueError):
+    """A source does not fit a model; the message is the table, whose lines the command line keeps."""
+
+    keeps_lines = True
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mismatch:
     """Where a source does not fit a model; false if it does. Names are those of separate layers.

@@ -11,13 +11,19 @@ from numpy.testing import assert_array_equal
 import pytest
 
 from flantune import testing
-from flantune.interop import huggingface, huggingface_names, huggingface_writer, safetensors_file
+from flantune.interop import (
+    huggingface,
+    huggingface_names,
+    huggingface_writer,
+    safetensors_file,
+    tree_source,
+)
 from flantune.interop.param_source import ArrayInfo, ParamSource
 from flantune.models import t5
 
 MODEL = dataclasses.replace(testing.MODEL, num_encoder_layers=2)
 PARAMS = jax.tree.map(np.asarray, t5.EncoderDecoder(MODEL).init(jax.random.key(0)))
-SOURCE = testing.ParamsInMemory(PARAMS)
+SOURCE = tree_source.TreeSource("The tree", PARAMS)
 
 
 @pytest.fixture
@@ -72,7 +78,7 @@ def test_what_is_written_is_read_back(folder):
 def test_other_families_are_read_back(tmp_path, changes):
     model = dataclasses.replace(MODEL, **changes)
     params = t5.EncoderDecoder(model).init(jax.random.key(0))
-    source = testing.ParamsInMemory(params)
+    source = tree_source.TreeSource("The tree", params)
     huggingface_writer.write(tmp_path, source, model, dtype="float32")
     found = huggingface.open_model(tmp_path)
     for name, value in changes.items():
@@ -103,7 +109,7 @@ def test_float16_is_refused(tmp_path):
 
 
 def test_a_parameter_that_t5_lacks_is_refused(tmp_path):
-    source = testing.ParamsInMemory({"encoder": {"layers_0": {"lora": np.ones(2)}}})
+    source = tree_source.TreeSource("The tree", {"encoder": {"layers_0": {"lora": np.ones(2)}}})
     with pytest.raises(ValueError, match="no parameter for 'encoder/layers_0/lora'"):
         huggingface_writer.write(tmp_path, source, MODEL, dtype="float32")
 
