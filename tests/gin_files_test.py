@@ -9,7 +9,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 QUICKSTART = "gin/runs/quickstart.gin"
 RUNS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "gin" / "runs").glob("*.gin"))
 FRAGMENTS = sorted(
-    path for path in (ROOT / "gin").rglob("*.gin") if path.parent.name not in ("runs", "gin")
+    path for path in (ROOT / "gin").rglob("*.gin") if path.parent.name not in ("runs", "t5x", "gin")
+)
+T5X_RUNS = sorted(
+    path.relative_to(ROOT).as_posix() for path in (ROOT / "gin" / "t5x").glob("*.gin")
 )
 HEADER = (
     "from __gin__ import dynamic_registration\n"
@@ -130,6 +133,10 @@ def test_every_run_file_makes_valid_configs(run):
         configs.EvalConfig,
     ):
         assert gin_files.build(config)
+
+
+@pytest.mark.parametrize("run", [*RUNS, *T5X_RUNS])
+def test_every_run_file_says_what_to_expect_of_it(run):
     header = (ROOT / run).read_text().split("from __gin__")[0]
     for word in ("Source", "Expected", "Hardware", "Command"):
         assert word in header

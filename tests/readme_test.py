@@ -9,7 +9,11 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from flantune.interop import t5x_checkpoint, t5x_native
+from flantune.interop.tree_source import TreeSource
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -128,6 +132,15 @@ def test_the_seqio_example_of_the_readme_runs(place):
     code = next(block for block in blocks if "import seqio" in block)
     code += "\nexample = next(dataset.as_numpy_iterator())\nassert example['inputs'].size\n"
     run(place, f"{sys.executable} -c {shlex.quote(code)}")
+
+
+def test_the_t5x_example_of_the_readme_runs(place):
+    tree = {"encoder": {"encoder_norm": {"scale": np.ones(3, np.float32)}}}
+    t5x_native.write(place / "runs" / "t5x", TreeSource("The example", tree), step=8)
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = next(block for block in blocks if "t5x_checkpoint" in block)
+    run(place, f"{sys.executable} -c {shlex.quote(code)}")
+    assert t5x_checkpoint.open(place / "copies").arrays["encoder/encoder_norm/scale"].shape == (3,)
 
 
 def test_the_scripts_of_launch_check_their_arguments(place):
