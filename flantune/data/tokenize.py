@@ -61,6 +61,37 @@ class Tokenizer:
         ids = iter(self._read_ids([request for request, has_ids in pairs if has_ids]))
         return [next(ids) if has_ids else next(texts) for has_ids in have_ids]
 
+    def unconditional(
+        self, requests: Sequence[prompts_lib.Request], shown: Sequence[prompting.Prompt]
+    ) -> list[str | None]:
+        r"""Each prompt without what belongs to its example: its own fields are empty, and no exemplars are shown.
+
+            "Rain fell.\nDid it rain?\nOptions:\n(A) no\n(B) yes"  ->  "\nDid it rain?\nOptions:\n(A) no\n(B) yes"
+
+        What the wording says stays, and so do the task's constants and the options as shown: "(B)" means nothing without
+        them. None where the wording has no prompt without fields, or it does not fit.
+        """
+        return [
+            self._without_fields(material, prompt)
+            for material, prompt in zip(
+                prompts_lib.gather(requests, seed=self._seed), shown, strict=True
+            )
+        ]
+
+    def _without_fields(
+        self, material: prompts_lib.Material, shown: prompting.Prompt
+    ) -> str | None:
+        task = material.request.member.task
+        emptied = {
+            name: _shorter(material.fields[name], 0)
+            for name in task.templates[shown.template].input_fields
+            if name in material.fields and name not in (task.answer_choices, rendering.LABEL)
+        }
+        prompt, ids = self._fit(material, shots=0, shortened=emptied)
+        if prompt is None or prompt.template != shown.template or len(ids) >= self._inputs_length:
+            return None
+        return prompt.inputs
+
     def _read_ids(self, requests: Sequence[prompts_lib.Request]) -> list[Tokenized]:
         results = []
         for material in prompts_lib.gather(requests, seed=self._seed):

@@ -150,12 +150,17 @@ class JinjaTemplate(prompting.Template):
             targets=target,
             references=(target,) if is_inversion else tuple(answers),
             candidates=() if is_inversion else candidates,
+            choices=() if is_inversion else candidates,
         )
 
     def shown_text(self, fields: rendering.Fields) -> str:
         """The texts of the row that the prompt looks up: what a copier of the input would answer."""
         values = (rows.decode(fields[name]) for name in self.input_fields if name in fields)
         return " ".join(text for value in values for text in rows.texts(value))
+
+    def target_of(self, answer: str) -> str:
+        """The answer itself, with the words around it: candidates are whole targets."""
+        return answer
 
     def extract(self, prediction: str) -> str | None:
         """The answer in a prediction: all of it."""

@@ -73,10 +73,12 @@ class AnswerOptions:
     Attributes:
         text: what `{options}` becomes.
         candidates: the possible targets, in the order of the answer choices (not of their display).
+        choices: the answer choices themselves.
     """
 
     text: str
     candidates: tuple[str, ...]
+    choices: tuple[str, ...]
 
 
 def pick_style(chooser: choice.Chooser) -> Style:
@@ -103,7 +105,9 @@ def show_options(choices: Sequence[str], style: Style, order: Sequence[int]) -> 
         lines.append(item.replace("{text}", choices[index]))  # last: a choice may hold braces
         if name is not None:
             candidates[index] = name
-    return AnswerOptions(text="\n".join(lines), candidates=tuple(candidates))
+    return AnswerOptions(
+        text="\n".join(lines), candidates=tuple(candidates), choices=tuple(choices)
+    )
 
 
 def _roman(number: int) -> str:

@@ -42,6 +42,7 @@ class Prompt:
         references: every right answer, as the metrics compare it; `targets` holds one of them.
         candidates: every possible `{answer}`, for ranking; empty where the task has no answer choices, and for
             inversions.
+        choices: the answer choices that they stand for: "yes" where the candidate is "(B)".
         template: position of the template in the task.
         input_text: the example's own fields as the template shows them: what a copier of the input would answer.
         query: the end of `inputs` that asks: all of it without exemplars.
@@ -54,6 +55,7 @@ class Prompt:
     targets: str
     references: tuple[str, ...]
     candidates: tuple[str, ...]
+    choices: tuple[str, ...]
     template: int
     input_text: str
     query: str = ""
@@ -143,6 +145,7 @@ def render(
         targets=query.targets,
         references=query.references,
         candidates=query.candidates,
+        choices=query.choices,
         template=position,
         input_text=template.shown_text(fields),
         query=asked,
@@ -216,12 +219,13 @@ class _Wording:
             targets=targets,
             references=(targets.strip(),) if is_inversion else answers,
             candidates=() if is_inversion else shown.candidates,
+            choices=() if is_inversion else shown.choices,
         )
 
     def _options(self, fields: Fields, chooser: choice.Chooser) -> options_lib.AnswerOptions:
         choices = _choices(self._template, fields, self._answer_choices)
         if self.options_style is None or not choices:
-            return options_lib.AnswerOptions(text="", candidates=choices)
+            return options_lib.AnswerOptions(text="", candidates=choices, choices=choices)
         order: Sequence[int] = range(len(choices))
         if self._shuffle:
             order = chooser.order("option_order", len(choices))

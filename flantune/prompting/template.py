@@ -103,6 +103,7 @@ class Rendered:
     targets: str
     references: tuple[str, ...]
     candidates: tuple[str, ...]
+    choices: tuple[str, ...]
 
 
 @runtime_checkable
@@ -225,6 +226,12 @@ class Template:
         turns = (dialog_lib.TURNS,) if self.shows_dialog else ()
         made = (OPTIONS, DIALOG, NEXT_SPEAKER)
         return tuple(name for name in (*fields_of(self.inputs), *turns) if name not in made)
+
+    def target_of(self, answer: str) -> str | None:
+        """The target that gives an answer; None where it holds more of the example, such as reasoning."""
+        if set(fields_of(self.targets)) != {ANSWER}:
+            return None
+        return fill(self.targets, {ANSWER: answer})
 
     @property
     def _trigger(self) -> str:

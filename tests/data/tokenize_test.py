@@ -87,3 +87,64 @@ def test_long_targets_lose_their_end_and_count_as_cut():
 def test_a_task_without_held_out_templates_cannot_be_asked_for_them():
     with pytest.raises(ValueError, match="in the set 'held_out'; task 'qa:short' has none"):
         testing.make_member(QA, templates="held_out")
+
+
+def unconditional(task, fields, *, setting="", inputs_length=128):
+    member = testing.make_member(task, setting, split="test", rows=[fields])
+    tokenizer = tokenize.Tokenizer(BYTES, inputs_length=inputs_length, targets_length=16, seed=0)
+    requests = [prompts.Request(member, 0, 0)]
+    (result,) = tokenizer.tokenize(requests)
+    return result.prompt, tokenizer.unconditional(requests, [result.prompt])[0]
+
+
+def test_the_unconditional_prompt_is_the_wording_without_the_example():
+    task = testing.make_task(
+        "qa:wet",
+        {"train": [{"text": "Sun.", "label": 0}], "test": []},
+        templates=[Template(inputs="{definition}{text}\nWet?\n{options}")],
+        constants={"definition": "Decide. "},
+        answer_choices=("no", "yes"),
+    )
+    prompt, without = unconditional(task, {"text": "Rain.", "label": 1})
+    assert without == prompt.inputs.replace("Rain.", "")
+    assert without.startswith("Decide. \nWet?\n")
+    shown, without = unconditional(task, {"text": "Rain.", "label": 1}, setting="1_shot")
+    assert "Sun." in shown.inputs
+    assert "Sun." not in without
+    assert shown.query.replace("Rain.", "") == without
+
+
+def test_choices_that_the_wording_shows_itself_stay_in_the_unconditional_prompt():
+    task = testing.make_task(
+        "qa:who",
+        {"train": [], "test": []},
+        templates=[Template(inputs="{text} {people|choices}?")],
+        answer_choices="people",
+    )
+    _, without = unconditional(task, {"text": "Who", "people": ["Ann", "Bob"], "label": 1})
+    assert without == " Ann or Bob?"
+
+
+def test_a_dialog_loses_its_turns_in_the_unconditional_prompt():
+    task = testing.make_task(
+        "qa:mood",
+        {"train": [], "test": []},
+        templates=[Template(inputs="Mood?\n{dialog}", kind="dialog")],
+        answer_choices=("bad", "good"),
+    )
+    _, without = unconditional(task, {"turns": ["Hello!", "Go away."], "label": 0})
+    assert without.startswith("Mood?\n")
+    assert "Hello" not in without
+
+
+def test_an_unconditional_prompt_that_does_not_fit_is_none():
+    task = testing.make_task(
+        "qa:long",
+        {"train": [], "test": []},
+        templates=[Template(inputs="{definition}{text}")],
+        constants={"definition": "d" * 40},
+        may_drop=("definition",),
+    )
+    prompt, without = unconditional(task, {"text": "t", "answer": "a"}, inputs_length=32)
+    assert prompt.inputs == "t"
+    assert without is None

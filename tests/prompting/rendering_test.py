@@ -30,6 +30,7 @@ def test_the_target_is_the_shown_name_of_the_right_option():
         prompt = render(example=example)
         assert prompt.targets == prompt.candidates[1]
         assert len(set(prompt.candidates)) == 3
+        assert prompt.choices == CHOICES
         shown = prompt.inputs.split("True?\n")[1].split("\n")
         (line,) = (line for line in shown if "yes" in line)
         assert prompt.targets in line

@@ -105,3 +105,12 @@ def test_an_inversion_is_given_the_answer_and_asks_for_a_field():
     inverted = prompting.Template(inputs="Ask: {answer}", targets="{question}", kind="inversion")
     assert inverted.fields == ("question",)
     assert inverted.extract(" Who? ") == "Who?"
+
+
+def test_the_target_of_an_answer_has_the_words_around_it():
+    assert prompting.Template(inputs="{text}").target_of("yes") == "yes"
+    worded = prompting.Template(inputs="{text}", targets="It is {answer}.")
+    assert worded.target_of("yes") == "It is yes."
+    reasoned = prompting.Template(inputs="{text}", targets="{why} So {answer}.", kind="cot")
+    assert reasoned.target_of("yes") is None
+    assert reasoned.extract("Because. So yes.") == "yes"
