@@ -17,7 +17,7 @@ from flantune.data import (
 )
 from flantune.evaluation import evaluator as evaluator_lib, report, suites
 from flantune.evaluation.results import EvaluationReport, Results
-from flantune.inference import predictor as predictor_lib
+from flantune.inference import predictor as predictor_lib, scoring
 from flantune.models import lora, t5
 from flantune.training import checkpoints, metrics, sharding, state, trainer
 
@@ -59,12 +59,18 @@ def make_evaluator(
         how=how,
         mesh=mesh,
     )
+    scorer = scoring.Scorer(
+        model=network,
+        vocabulary=vocabulary,
+        batch_size=evaluation.batch_size,
+        inputs_length=data.inputs_length,
+        mesh=mesh,
+    )
+    builder = suites.Builder(
+        tokenizer, vocabulary, {"generation": predictor.predict, "ranking": scorer.score}
+    )
     return evaluator_lib.Evaluator(
-        suites=suites.build(
-            evaluation.suites, catalog, store, tokenizer, default_mixture=data.mixture
-        ),
-        predict=predictor.predict,
-        metric=evaluation.metric,
+        suites=builder.build(evaluation, catalog, store, default_mixture=data.mixture),
         seed=evaluation.seed,
     )
 
@@ -92,7 +98,7 @@ def callbacks(
 def with_baselines(
     evaluator: evaluator_lib.Evaluator[PyTree], tuned: EvaluationReport, untuned: PyTree | None
 ) -> Results:
-    baselines = {"majority": evaluator.majority(), "copy": evaluator.copy_input()}
+    baselines = evaluator.baselines()
     if untuned is not None:
         baselines = {"untuned": evaluator.evaluate(untuned, 0), **baselines}
     return Results(tuned=tuned, baselines=baselines)

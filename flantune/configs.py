@@ -13,6 +13,7 @@ _REMAT = ("none", "full", "dots")
 _OPTIMIZERS = ("adafactor", "adamw")
 _LOSS_WEIGHTINGS = ("token", "example")
 _TEMPLATE_SETS = ("training", "held_out", "all")
+_ANSWER_KINDS = ("generation", "ranking")
 
 
 def check_whole(name: str, value: object, smallest: int = 1) -> None:
@@ -356,6 +357,10 @@ class EvalSuite:
         split: of every task.
         templates: "training", "held_out" (kept for evaluation only) or "all".
         examples_per_task: the first so many rows of the split; None: all.
+        answer_by: "generation" compares what the model writes with the references, under the task's own metrics;
+            "ranking" compares the probabilities of the answer options, under rank_accuracy/sum, /per_token, /per_byte
+            and /pmi.
+        metric: the metric of the summary; None: EvalConfig.metric.
     """
 
     name: str
@@ -363,6 +368,8 @@ class EvalSuite:
     split: str = "test"
     templates: str = "training"
     examples_per_task: int | None = None
+    answer_by: str = "generation"
+    metric: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -370,6 +377,7 @@ class EvalSuite:
                 f"EvalSuite.name must be letters, digits and underscores, not {self.name!r}."
             )
         _check_choice(self, "templates", _TEMPLATE_SETS)
+        _check_choice(self, "answer_by", _ANSWER_KINDS)
         if self.examples_per_task is not None:
             _check_positive(self, "examples_per_task")
 
@@ -380,7 +388,8 @@ class EvalConfig:
 
     Attributes:
         suites: () evaluates nothing.
-        metric: the metric of the summary, as tasks name it, for example "exact_match".
+        metric: the metric of the summary: as tasks name it, for example "exact_match", or of a ranking, for example
+            "rank_accuracy/sum". A suite may name another.
         every_steps: evaluate each so many steps too; 0: only after the last step.
         batch_size: prompts decoded together.
         max_decode_length: tokens of a prediction at most.

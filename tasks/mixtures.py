@@ -44,6 +44,10 @@ MIXTURES = (
             if task.cluster == quickstart.HELD_OUT_CLUSTER
         },
     ),
+    Mixture(  # those whose answer options can be ranked
+        name="quickstart_choices",
+        rates={task.name: equal() for task in quickstart.TASKS if task.answer_choices},
+    ),
     # 100 rows a task, as Tk-Instruct trains (https://arxiv.org/abs/2204.07705, appendix); more add little. Without the
     # test track and all tasks of its source datasets: list `tasks.held_out`, which has the plan, beside this module.
     Mixture(

@@ -29,7 +29,16 @@ def task(name):
     )
 
 
-TASKS = (task("short"), task("long"))
+def to_choice(row):
+    return {"word": row["word"], "label": int(row["word"] > "b")}
+
+
+CHOICE = InstructionTask(
+    name="pick:late", cluster="late", to_fields=to_choice, metrics=(metrics.accuracy,),
+    source=sources.Jsonl(train="short.jsonl[4:]", test="short.jsonl[:4]"),
+    answer_choices=("no", "yes"), templates=(Template(inputs="Is {word} late?"),),
+)
+TASKS = (task("short"), task("long"), CHOICE)
 MIXTURES = (Mixture(name="cli_all", rates={"cli:*": equal()}),)
 """
 RUN = testing.run_file(
@@ -134,6 +143,26 @@ def test_eval_uses_the_run_s_own_config(trained, capsys):
     assert tuned == json.loads((trained / "report.json").read_text())["summary"]["seen"]
 
 
+RANKING = ["--gin.EvalSuite.answer_by=ranking", "--gin.EvalConfig.metric=rank_accuracy/pmi"]
+
+
+def test_eval_ranks_answer_options(trained, capsys):
+    arguments = ["eval", "--checkpoint", str(trained), "--json", *RANKING]
+    assert cli.main([*arguments, "--gin.EvalSuite.mixture=pick:late"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["metric"] == {"seen": "rank_accuracy/pmi"}
+    assert found["summary"]["chance"] == {"seen": 0.5}
+    assert found["summary"]["majority"] == {"seen": 0.75}  # "no" for aa, "yes" for bb, cc and dd
+    assert found["summary"]["seen"] in (0.0, 0.25, 0.5, 0.75, 1.0)
+    rows = (trained / "eval/5/predictions/seen/pick%3Alate.jsonl").read_text().splitlines()
+    assert [option["text"] for option in json.loads(rows[0])["options"]] == ["no", "yes"]
+
+
+def test_ranking_a_task_without_options_names_it(trained, capsys):
+    message = fails(capsys, "eval", "--checkpoint", str(trained), *RANKING)
+    assert "2 of its 2 tasks: 'cli:long' (it has no answer choices), 'cli:short'" in message
+
+
 def test_eval_takes_other_suites_over_the_run_s(trained, capsys, workplace):
     suite = "'held_out'"
     arguments = ["eval", "--checkpoint", str(trained), "--json"]
@@ -189,7 +218,7 @@ def test_show_renders_a_setting_and_says_what_was_chosen(capsys):
 def test_show_needs_no_run_file(capsys):
     assert cli.main(["show", "cli_test_tasks", "--modules", "cli_test_tasks", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [row["task"] for row in rows] == ["cli:short", "cli:long"]
+    assert [row["task"] for row in rows] == ["cli:short", "cli:long", "pick:late"]
     assert cli.main(["show", "cli:long", "--modules", "cli_test_tasks"]) == 0
     assert "Copy: {word}" in capsys.readouterr().out
 

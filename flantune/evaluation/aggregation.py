@@ -34,7 +34,7 @@ class SuiteScorer:
         self._tasks: list[TaskResult] = []
         self._resampled: list[dict[str, np.ndarray]] = []  # per task: metric -> [resamples]
 
-    def add(self, name: str, cluster: str, rows: tuple[PredictionRow, ...]) -> None:
+    def add(self, name: str, cluster: str, rows: Sequence[PredictionRow]) -> None:
         """Scores a task from the rows of its examples, one at least; all rows have the same metrics."""
         units = [row.uid for row in rows]
         estimates, resampled = {}, {}
@@ -51,12 +51,14 @@ class SuiteScorer:
                 name=name,
                 cluster=cluster,
                 num_examples=len(rows),
-                num_unanswered=sum(row.answer is None for row in rows),
+                counts={
+                    name: sum(row.counted()[name] for row in rows) for name in rows[0].counted()
+                },
                 metric=self._metric,
                 metrics=estimates,
                 spread=spread,
                 templates=templates,
-                predictions=rows,
+                predictions=tuple(rows),
             )
         )
 

@@ -32,12 +32,13 @@ def write_report(
     Args:
         run_dir: the run's folder; made where it is missing.
         tuned: results of the trained parameters.
-        baselines: results to compare with on the same suites, by name: "untuned", "majority", "copy".
+        baselines: results to compare with on the same suites, or on those that they can answer, by name: "untuned",
+            "majority", "copy", "chance".
         run: facts of the run that JSON can hold, in the order to show them: mixture, steps, seconds, device, notes.
         loss_curve: as logged; may be empty.
 
     Raises:
-        ValueError: a baseline has other suites, tasks or another metric than the tuned results.
+        ValueError: a baseline has a suite, tasks or a metric that the tuned results do not have.
     """
     for name, baseline in baselines.items():
         _check_comparable(name, baseline, tuned)
@@ -80,13 +81,13 @@ def report_json(
 ) -> dict[str, object]:
     """The content of report.json.
 
-    `summary` has the tuned mean of each suite, and for each baseline its mean of each suite. `results` has everything
-    by suite, cluster, task and template, for "tuned" and each baseline.
+    `summary` has the tuned mean of each suite, and for each baseline its mean of each suite; `metric` and `unit` say by
+    suite what they are. `results` has everything by suite, cluster, task and template, for "tuned" and each baseline.
     """
     return {
         "summary": tuned.summary() | {name: item.summary() for name, item in baselines.items()},
-        "metric": tuned.metric,
-        "unit": tuned.units[tuned.metric],
+        "metric": {suite.name: suite.metric for suite in tuned.suites},
+        "unit": {suite.name: tuned.units[suite.metric] for suite in tuned.suites},
         "run": dict(run),
         "loss": _loss_json(loss_curve),
         "results": {"tuned": tuned.as_json()}
@@ -122,14 +123,16 @@ def _loss_json(loss_curve: LossCurve) -> dict[str, object]:
 def _check_comparable(name: str, baseline: EvaluationReport, tuned: EvaluationReport) -> None:
     if name == "tuned" or name in tuned.summary():
         raise ValueError(f"A baseline cannot be named {name!r}: report.json has that key already.")
-    if _shape(baseline) != _shape(tuned):
-        raise ValueError(
-            f"Baseline {name!r} does not fit the tuned results: the metric, the suites and their tasks must be the "
-            f"same, not {_shape(baseline)} beside {_shape(tuned)}."
-        )
+    known = _shape(tuned)
+    for suite, shape in _shape(baseline).items():
+        if known.get(suite) != shape:
+            raise ValueError(
+                f"Baseline {name!r} does not fit the tuned results: metric and tasks of suite {suite!r} must be the "
+                f"same, not {shape} beside {known.get(suite)}."
+            )
 
 
-def _shape(report: EvaluationReport) -> tuple[str, dict[str, list[str]]]:
-    return report.metric, {
-        suite.name: [task.name for task in suite.tasks] for suite in report.suites
+def _shape(report: EvaluationReport) -> dict[str, tuple[str, list[str]]]:
+    return {
+        suite.name: (suite.metric, [task.name for task in suite.tasks]) for suite in report.suites
     }

@@ -14,7 +14,15 @@ _METHOD = (
     "A task's score is the mean over its examples; a suite's or cluster's is the mean over its tasks. Intervals are "
     "95 % percentile bootstrap intervals over dataset rows, with tasks and templates as they are. "
     "Majority answers every example of a task with its most frequent reference among the evaluated examples, "
-    "which no constant answer can beat under exact match; copy repeats the input; untuned is the model before training."
+    "which no constant answer can beat under exact match; copy repeats the input; untuned is the model before training. "
+    "Where options are ranked, the most probable one is the answer, by the sum of its log-probabilities, by their mean "
+    "per token or per byte, or by how much the prompt adds to them (PMI); of k options that tie, each counts 1/k. "
+    "Majority then takes the same choice always, chance any at random."
+)
+_COUNTED = (
+    "Unanswered are tuned predictions from which no answer could be extracted; they score 0. Ties are examples in which "
+    "several options share the best score; alike are those in which a right and a wrong option have the same tokens, so "
+    "that no model can tell them apart."
 )
 
 
@@ -25,24 +33,19 @@ def render(
     loss_curve: Sequence[tuple[int, float]],
 ) -> str:
     """The page as HTML text."""
-    unit = tuned.units[tuned.metric]
     body = [
         *_header(tuned, run),
-        *_summary(tuned, baselines, unit),
+        *_summary(tuned, baselines),
         *_training(run, loss_curve),
         *(
             part
             for index, suite in enumerate(tuned.suites)
-            for part in _suite(suite, _suite_of(baselines, index), unit, index)
+            for part in _suite(suite, tables.suites_of(baselines, suite.name), tuned.units, index)
         ),
         f"<footer><p>{_text(_METHOD)}</p></footer>",
     ]
     title = _text(f"{run.get('mixture', 'flantune')}: evaluation")
     return page_style.PAGE.format(title=title, style=page_style.STYLE, body="\n".join(body))
-
-
-def _suite_of(baselines: Mapping[str, EvaluationReport], index: int) -> dict[str, SuiteResult]:
-    return {name: report.suites[index] for name, report in baselines.items()}
 
 
 def _header(tuned: EvaluationReport, run: Mapping[str, object]) -> Iterator[str]:
@@ -57,17 +60,18 @@ def _header(tuned: EvaluationReport, run: Mapping[str, object]) -> Iterator[str]
     yield f'<nav><a href="#summary">summary</a><a href="#run">run</a>{links}</nav>'
 
 
-def _summary(
-    tuned: EvaluationReport, baselines: Mapping[str, EvaluationReport], unit: str
-) -> Iterator[str]:
-    label = tables.metric_label(tuned.metric, unit)
+def _summary(tuned: EvaluationReport, baselines: Mapping[str, EvaluationReport]) -> Iterator[str]:
+    label = " or ".join(tables.metric_labels(tuned))
     yield f'<section id="summary"><h2>Summary</h2><p>Mean {_text(label)} over the tasks of each suite.</p>'
     yield '<div class="cards">'
-    for index, suite in enumerate(tuned.suites):
-        best = [(name, item.suites[index].estimate.value) for name, item in baselines.items()]
-        yield _card(suite, best, unit)
+    for suite in tuned.suites:
+        others = tables.suites_of(baselines, suite.name)
+        values = [(name, other.estimate.value) for name, other in others.items()]
+        yield _card(suite, values, tuned.units[suite.metric])
     yield "</div>"
-    yield _table(tables.summary(tuned, baselines), strong=3)
+    table = tables.summary(tuned, baselines)
+    strong = table[0].index("tuned")
+    yield _table(table, strong=strong, text_columns=strong - 2)
     header, rows = tables.other_metrics(tuned)
     if rows:
         yield f"<h3>Other metrics</h3>{_table((header, rows), text_columns=2)}"
@@ -94,8 +98,12 @@ def _training(run: Mapping[str, object], loss_curve: Sequence[tuple[int, float]]
 
 
 def _suite(
-    suite: SuiteResult, baselines: Mapping[str, SuiteResult], unit: str, index: int
+    suite: SuiteResult,
+    baselines: Mapping[str, SuiteResult],
+    units: Mapping[str, str],
+    index: int,
 ) -> Iterator[str]:
+    unit = units[suite.metric]
     yield f'<section id="suite-{index}"><h2>{_text(_words(suite.name))}</h2>'
     label = tables.metric_label(suite.metric, unit)
     yield (
@@ -106,6 +114,9 @@ def _suite(
     yield _plot(plots.bars_svg(bars, f"suite-{index}"), f"{bars.axis_label}, tuned and baselines")
     yield f"<h3>Clusters</h3>{_table(tables.clusters(suite, baselines, unit), strong=2)}"
     yield f"<h3>Tasks</h3>{_task_table(suite, baselines, unit)}"
+    header, rows = tables.metrics_by_task(suite, units)
+    if rows:
+        yield f"<h3>Metrics</h3>{_table((header, rows))}"
     yield "<h3>Predictions</h3><p>The first examples of each task, not chosen.</p>"
     for task in suite.tasks:
         yield _samples(task, unit)
@@ -134,11 +145,11 @@ def _task_table(suite: SuiteResult, baselines: Mapping[str, SuiteResult], unit: 
         for row, task in zip(rows, suite.tasks, strict=True)
     ]
     note = (
-        '<p class="small">"No answer" counts tuned predictions from which none could be extracted; they score 0. '
-        'The columns from "templates" on are over templates, each counting the same. The bar runs from the '
-        "worst to the best template, the thick part is the interquartile range, the tick the median.</p>"
+        f'<p class="small">{_COUNTED} The columns from "templates" on are over templates, each counting the same. '
+        "The bar runs from the worst to the best template, the thick part is the interquartile range, the tick the median.</p>"
     )
-    return _cells([*header, "spread"], cells, strong=4, text_columns=2) + note
+    strong = header.index("tuned")
+    return _cells([*header, "spread"], cells, strong=strong, text_columns=2) + note
 
 
 def _spread_bar(task: TaskResult, unit: str) -> str:
@@ -170,6 +181,7 @@ def _sample(row: PredictionRow, metric: str, unit: str) -> str:
     texts = [("inputs", row.inputs), *references, ("prediction", row.prediction)]
     if row.answer != row.prediction:
         texts.append(("answer", "(none found)" if row.answer is None else row.answer))
+    texts += row.details().items()
     lines = "".join(
         f"<div><dt>{name}</dt><dd><pre>{_text(tables.visible(text))}</pre></dd></div>"
         for name, text in texts

@@ -17,10 +17,9 @@ def render(
     loss_curve: Sequence[tuple[int, float]],
 ) -> str:
     """The page as Markdown text with GitHub's tables."""
-    unit = tuned.units[tuned.metric]
     parts = ["# Evaluation report", *(f"> {_escape(note)}" for note in tables.notes(run))]
     parts.append(
-        f"Mean **{_escape(tables.metric_label(tuned.metric, unit))}** over tasks; in parentheses the 95 % bootstrap "
+        f"Mean **{_escape(' or '.join(tables.metric_labels(tuned)))}** over tasks; in parentheses the 95 % bootstrap "
         "interval over examples."
     )
     parts.append(_table(tables.summary(tuned, baselines)))
@@ -29,9 +28,8 @@ def render(
         parts.append(_table((header, rows)))
     parts += ["## Run", _table((["fact", "value"], [list(fact) for fact in tables.run_facts(run)]))]
     parts.append(loss_sentence(loss_curve))
-    for index, suite in enumerate(tuned.suites):
-        others = {name: item.suites[index] for name, item in baselines.items()}
-        parts += _suite(suite, others, unit)
+    for suite in tuned.suites:
+        parts += _suite(suite, tables.suites_of(baselines, suite.name), tuned.units)
     return "\n\n".join(parts) + "\n"
 
 
@@ -46,12 +44,19 @@ def loss_sentence(loss_curve: Sequence[tuple[int, float]]) -> str:
     )
 
 
-def _suite(suite: SuiteResult, others: Mapping[str, SuiteResult], unit: str) -> Iterator[str]:
+def _suite(
+    suite: SuiteResult, others: Mapping[str, SuiteResult], units: Mapping[str, str]
+) -> Iterator[str]:
+    unit = units[suite.metric]
     yield f"## {_escape(suite.name)}"
     yield "### Clusters"
     yield _table(tables.clusters(suite, others, unit))
     yield "### Tasks"
     yield _table(tables.tasks(suite, others, unit))
+    header, rows = tables.metrics_by_task(suite, units)
+    if rows:
+        yield "### Metrics"
+        yield _table((header, rows))
     yield "### First predictions of each task"
     for task in suite.tasks:
         yield f"**{_escape(task.name)}**"
@@ -63,6 +68,7 @@ def _sample(row: PredictionRow) -> str:
     lines = [f"inputs:     {row.inputs}"]
     lines += [f"reference:  {reference}" for reference in row.references[:3]]
     lines.append(f"prediction: {row.prediction}")
+    lines += [f"{label}:\n{text}" for label, text in row.details().items()]
     text = "\n".join(tables.visible(line) for line in lines)
     # Indented code: Markdown in the text stays text, whatever it holds.
     return "\n".join(f"    {line}" for line in text.splitlines())

@@ -28,6 +28,70 @@ class PredictionRow:
     answer: str | None
     scores: Mapping[str, float]
 
+    def counted(self) -> Mapping[str, bool]:
+        """What is counted over a task's examples, by name, and whether it holds here."""
+        return {"unanswered": self.answer is None}
+
+    def details(self) -> Mapping[str, str]:
+        """What a reader of this example may want to see beside inputs, references and prediction, by label."""
+        return {}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RankedOption:
+    """An answer option and how probable the model finds it.
+
+    Attributes:
+        text: the target that was scored.
+        choice: the answer choice that it stands for: "yes" where the text is "(B)".
+        log_prob: of the text after the prompt, in nats, its EOS included.
+        unconditional_log_prob: of the text after the unconditional prompt.
+        num_tokens: the EOS included.
+        num_bytes: of the text in UTF-8.
+    """
+
+    text: str
+    choice: str
+    log_prob: float
+    unconditional_log_prob: float
+    num_tokens: int
+    num_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RankedRow(PredictionRow):
+    """One example whose options were ranked.
+
+    Attributes:
+        prediction: the best option under the summary metric, the first of equals.
+        options: in the order of the answer choices.
+        right: positions of the right ones.
+        num_best: how many options share the best score, by normalisation: above 1 is a tie.
+        is_alike: a right option and a wrong one have the same tokens, so no model can tell them apart.
+        unconditional_inputs: the prompt of the unconditional scores.
+    """
+
+    options: tuple[RankedOption, ...]
+    right: tuple[int, ...]
+    num_best: Mapping[str, int]
+    is_alike: bool
+    unconditional_inputs: str
+
+    def counted(self) -> Mapping[str, bool]:
+        """Ties under each normalisation, and examples that no model can get right."""
+        ties = {f"ties/{name}": count > 1 for name, count in self.num_best.items()}
+        return {**ties, "alike": self.is_alike}
+
+    def details(self) -> Mapping[str, str]:
+        """The options with their log-probabilities."""
+        return {
+            "options": "\n".join(
+                f"{option.log_prob:8.2f}  {option.text}"
+                + (f"  = {option.choice}" if option.choice != option.text else "")
+                for option in self.options
+            )
+        }
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TemplateResult:
@@ -43,7 +107,8 @@ class TaskResult:
     """Results of one task.
 
     Attributes:
-        num_unanswered: examples in whose prediction no answer was found; they score 0.
+        counts: of examples, by what was counted: those in whose prediction no answer was found ("unanswered", they
+            score 0), or ties.
         metric: name of the summary metric.
         metrics: mean over examples, by metric name.
         spread: of the summary metric over templates.
@@ -53,7 +118,7 @@ class TaskResult:
     name: str
     cluster: str
     num_examples: int
-    num_unanswered: int
+    counts: Mapping[str, int]
     metric: str
     metrics: Mapping[str, Estimate]
     spread: Spread
@@ -76,7 +141,7 @@ class TaskResult:
             "name": self.name,
             "cluster": self.cluster,
             "num_examples": self.num_examples,
-            "num_unanswered": self.num_unanswered,
+            "counts": dict(self.counts),
             "metrics": _estimates_json(self.metrics),
             "by_template": dataclasses.asdict(self.spread)
             | {"iqr": self.spread.iqr, "templates": templates},
@@ -133,6 +198,7 @@ class SuiteResult:
         """All but the predictions."""
         return {
             "name": self.name,
+            "metric": self.metric,
             "num_examples": self.num_examples,
             "metrics": _estimates_json(self.metrics),
             "clusters": [cluster.as_json() for cluster in self.clusters],
@@ -142,18 +208,20 @@ class SuiteResult:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationReport:
-    """Results of every suite.
+    """Results of every suite, or of those that a baseline can answer.
 
     Attributes:
         step: of the evaluated parameters; None for a baseline without a model.
-        metric: name of the summary metric.
         units: "fraction" or "percent", by metric name.
     """
 
     step: int | None
-    metric: str
     units: Mapping[str, str]
     suites: tuple[SuiteResult, ...]
+
+    def suite(self, name: str) -> SuiteResult | None:
+        """The suite of a name; None where this is a baseline that cannot answer it."""
+        return next((suite for suite in self.suites if suite.name == name), None)
 
     def summary(self) -> dict[str, float]:
         """Mean summary metric by suite."""
@@ -174,7 +242,6 @@ class EvaluationReport:
         """All but the predictions."""
         return {
             "step": self.step,
-            "metric": self.metric,
             "units": dict(self.units),
             "interval_level": statistics.DEFAULT_LEVEL,
             "suites": [suite.as_json() for suite in self.suites],

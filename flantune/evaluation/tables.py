@@ -29,24 +29,48 @@ def limits(estimate: Estimate, unit: str) -> str:
 
 def metric_label(metric: str, unit: str) -> str:
     """A metric's name and range for readers: "exact match (0 to 1)"."""
-    return f"{metric.replace('_', ' ')} ({'0 to 100' if unit == 'percent' else '0 to 1'})"
+    return f"{_words(metric)} ({'0 to 100' if unit == 'percent' else '0 to 1'})"
+
+
+def metric_labels(report: EvaluationReport) -> list[str]:
+    """Labels of the suites' summary metrics, each once."""
+    metrics = dict.fromkeys(suite.metric for suite in report.suites)
+    return [metric_label(metric, report.units[metric]) for metric in metrics]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def summary(tuned: EvaluationReport, baselines: Mapping[str, EvaluationReport]) -> Table:
-    """One row per suite: the tuned mean with its interval, and the baselines' means."""
-    unit = tuned.units[tuned.metric]
-    header = ["suite", "tasks", "examples", "tuned", *baselines]
-    rows = [
-        [
-            suite.name,
-            str(len(suite.tasks)),
-            f"{suite.num_examples:,}",
-            interval(suite.estimate, unit),
-            *(number(item.suites[i].estimate.value, unit) for item in baselines.values()),
-        ]
-        for i, suite in enumerate(tuned.suites)
-    ]
+    """One row per suite: the tuned mean with its interval, and the baselines' means.
+
+    Where the suites' summary metrics differ, a column names them.
+    """
+    labels = metric_labels(tuned)
+    several = len(labels) > 1
+    header = ["suite", *(["metric"] if several else []), "tasks", "examples", "tuned", *baselines]
+    rows = []
+    for suite in tuned.suites:
+        unit = tuned.units[suite.metric]
+        others = (item.suite(suite.name) for item in baselines.values())
+        rows.append(
+            [
+                suite.name,
+                *([metric_label(suite.metric, unit)] if several else []),
+                str(len(suite.tasks)),
+                f"{suite.num_examples:,}",
+                interval(suite.estimate, unit),
+                *("" if other is None else number(other.estimate.value, unit) for other in others),
+            ]
+        )
     return header, rows
+
+
+def suites_of(baselines: Mapping[str, EvaluationReport], name: str) -> dict[str, SuiteResult]:
+    """The results on one suite of those baselines that can answer it."""
+    found = {baseline: report.suite(name) for baseline, report in baselines.items()}
+    return {baseline: suite for baseline, suite in found.items() if suite is not None}
 
 
 def other_metrics(tuned: EvaluationReport) -> Table:
@@ -55,7 +79,7 @@ def other_metrics(tuned: EvaluationReport) -> Table:
         [suite.name, metric_label(name, tuned.units[name]), interval(estimate, tuned.units[name])]
         for suite in tuned.suites
         for name, estimate in suite.metrics.items()
-        if name != tuned.metric
+        if name != suite.metric
     ]
     return ["suite", "metric", "tuned"], rows
 
@@ -75,23 +99,46 @@ def clusters(suite: SuiteResult, baselines: Mapping[str, SuiteResult], unit: str
 
 
 def tasks(suite: SuiteResult, baselines: Mapping[str, SuiteResult], unit: str) -> Table:
-    """One row per task of a suite, with the spread over its templates.
-
-    "no answer" counts the tuned model's predictions from which no answer could be extracted.
-    """
+    """One row per task of a suite, with what was counted of the tuned model and the spread over its templates."""
+    counts = _count_columns(suite)
     rows = [
         [
             task.name,
             task.cluster,
             f"{task.num_examples:,}",
-            f"{task.num_unanswered:,}",
+            *(" / ".join(f"{task.counts[name]:,}" for name in names) for names in counts.values()),
             interval(task.estimate, unit),
             *(number(item.tasks[i].estimate.value, unit) for item in baselines.values()),
             *spread_cells(task.spread, unit),
         ]
         for i, task in enumerate(suite.tasks)
     ]
-    return ["task", "cluster", "examples", "no answer", "tuned", *baselines, *SPREAD_HEADER], rows
+    header = ["task", "cluster", "examples", *counts, "tuned", *baselines, *SPREAD_HEADER]
+    return header, rows
+
+
+def _count_columns(suite: SuiteResult) -> dict[str, list[str]]:
+    """The names counted in a suite, by column: "ties/sum" and "ties/pmi" share the column "ties (sum / pmi)"."""
+    groups: dict[str, list[str]] = {}
+    for name in suite.tasks[0].counts:
+        groups.setdefault(name.split("/")[0], []).append(name)
+    columns = {}
+    for group, names in groups.items():
+        parts = " / ".join(_words(name.removeprefix(f"{group}/")) for name in names)
+        columns[group if names == [group] else f"{group} ({parts})"] = names
+    return columns
+
+
+def metrics_by_task(suite: SuiteResult, units: Mapping[str, str]) -> Table:
+    """One row per task of a suite with all of its metrics side by side; no rows where there is only one."""
+    names = list(suite.metrics)
+    header = ["task", *(metric_label(name, units[name]) for name in names)]
+    if len(names) == 1:
+        return header, []
+    return header, [
+        [task.name, *(interval(task.metrics[name], units[name]) for name in names)]
+        for task in suite.tasks
+    ]
 
 
 SPREAD_HEADER = ("templates", "mean", "median", "IQR", "min", "max")

@@ -3,13 +3,11 @@
 import pytest
 
 from flantune import metrics
-from flantune.evaluation import evaluator
+from flantune.evaluation import evaluator, generation
 
 
 def _example(uid, references, *, template_id=0, inputs=None, input_text="", extract=None):
-    return evaluator.EvalExample(
-        task="toy:task",
-        cluster="toys",
+    return generation.GenerationExample(
         uid=uid,
         template_id=template_id,
         inputs=f"Question {uid}" if inputs is None else inputs,
@@ -20,7 +18,7 @@ def _example(uid, references, *, template_id=0, inputs=None, input_text="", extr
 
 
 def _task(examples, *, name="toy:task", cluster="toys", own=(metrics.exact_match,), **settings):
-    return evaluator.EvalTask(
+    return generation.GenerationTask(
         name=name, cluster=cluster, metrics=own, examples=tuple(examples), **settings
     )
 
@@ -30,8 +28,17 @@ def _answers(params, prompts):
     return [params.get(prompt, "") for prompt in prompts]
 
 
+def _evaluator(suites, predict=_answers, metric="exact_match"):
+    return evaluator.Evaluator(
+        {
+            name: evaluator.Suite(tasks=tasks, answer=predict, metric=metric)
+            for name, tasks in suites.items()
+        }
+    )
+
+
 def _evaluate(task, answers):
-    report = evaluator.Evaluator({"suite": [task]}, _answers, "exact_match").evaluate(answers, 1)
+    report = _evaluator({"suite": [task]}).evaluate(answers, 1)
     return report.suites[0].tasks[0]
 
 
@@ -45,7 +52,7 @@ def test_scores_go_to_their_task_suite_and_step():
         calls.append(prompts)
         return _answers(params, prompts)
 
-    report = evaluator.Evaluator(suites, predict, "exact_match").evaluate(
+    report = _evaluator(suites, predict).evaluate(
         {"Question 1": "a", "Question 3": "c", "Question 4": "no"}, 7
     )
     assert calls == [["Question 1", "Question 2", "Question 3", "Question 4"]]
@@ -66,9 +73,7 @@ def test_clusters_are_means_over_their_tasks():
         _task([_example("2", ("2",))], name="toy:b", cluster="numbers"),
         _task([_example("3", ("c",))], name="toy:c", cluster="letters"),
     ]
-    report = evaluator.Evaluator({"suite": tasks}, _answers, "exact_match").evaluate(
-        {"Question 1": "a"}, 1
-    )
+    report = _evaluator({"suite": tasks}).evaluate({"Question 1": "a"}, 1)
     clusters = {
         item.name: (item.num_tasks, item.estimate.value) for item in report.suites[0].clusters
     }
@@ -88,82 +93,23 @@ def test_templates_are_scored_apart_and_count_the_same():
     assert result.spread.minimum == pytest.approx(2 / 3)
 
 
-def test_postprocessing_is_for_predictions_only():
-    task = _task([_example("1", ("yes",)), _example("2", ("YES",))], postprocess=str.lower)
-    result = _evaluate(task, {"Question 1": "YES", "Question 2": "YES"})
-    assert [(row.prediction, row.answer) for row in result.predictions] == [("YES", "yes")] * 2
-    assert [row.scores["exact_match"] for row in result.predictions] == [1, 0]
-
-
-def test_a_prediction_without_an_answer_scores_zero_and_is_counted():
-    def extract(text):
-        return text.partition("answer is ")[2] or None
-
-    # The second reference is empty: failing to answer must not match it.
-    task = _task([_example("1", ("4",), extract=extract), _example("2", ("",), extract=extract)])
-    result = _evaluate(task, {"Question 1": "2 + 2, so the answer is 4", "Question 2": "no idea"})
-    assert [row.answer for row in result.predictions] == ["4", None]
-    assert [row.scores["exact_match"] for row in result.predictions] == [1, 0]
-    assert result.num_unanswered == 1
-
-
-def test_majority_answers_with_the_most_frequent_reference():
-    references = ["no", "yes", "maybe", " yes", "no", "yes"]
-    task = _task([_example(str(i), (text,)) for i, text in enumerate(references)])
-    report = evaluator.Evaluator({"suite": [task]}, _answers, "exact_match").majority()
-    assert report.step is None
-    assert report.summary() == {"suite": 0.5}
-
-
-def test_majority_takes_the_first_of_equals_and_counts_an_example_once():
-    task = _task([_example("1", ("b", "b", "b")), _example("2", ("a",)), _example("3", ("a", "b"))])
-    report = evaluator.Evaluator({"suite": [task]}, _answers, "exact_match").majority()
-    rows = report.suites[0].tasks[0].predictions
-    assert {row.prediction for row in rows} == {"b"}
-    assert report.summary() == {"suite": pytest.approx(2 / 3)}
-
-
-def test_majority_is_per_task_and_skips_extraction():
-    def refuse(text):
-        return None
-
-    tasks = [
-        _task([_example("1", ("a",), extract=refuse)], name="toy:a"),
-        _task([_example("2", ("B",))], name="toy:b", postprocess=str.lower),
-    ]
-    report = evaluator.Evaluator({"suite": tasks}, _answers, "exact_match").majority()
-    assert report.summary() == {"suite": 1.0}
-
-
-def test_copy_input_answers_with_the_input_text():
-    examples = [
-        _example("1", ("abc",), input_text="ABC"),
-        _example("2", ("cba",), input_text="ABC"),
-    ]
-    task = _task(examples, postprocess=str.lower)
-    report = evaluator.Evaluator({"suite": [task]}, _answers, "exact_match").copy_input()
-    assert report.summary() == {"suite": 0.5}
-
-
 def test_a_suite_reports_the_metrics_that_all_its_tasks_have():
     both = (metrics.exact_match, metrics.rouge_l)
     tasks = [_task([_example("1", ("a b",))], name="toy:a", own=both)]
-    report = evaluator.Evaluator({"suite": tasks}, _answers, "rouge_l").evaluate(
-        {"Question 1": "a"}, 1
-    )
+    report = _evaluator({"suite": tasks}, metric="rouge_l").evaluate({"Question 1": "a"}, 1)
     values = {name: item.value for name, item in report.suites[0].metrics.items()}
     assert values == {"exact_match": 0.0, "rouge_l": pytest.approx(200 / 3)}
     assert report.units == {"exact_match": "fraction", "rouge_l": "percent"}
     tasks.append(_task([_example("2", ("a",))], name="toy:b"))
-    report = evaluator.Evaluator({"suite": tasks}, _answers, "exact_match").evaluate({}, 1)
+    report = _evaluator({"suite": tasks}).evaluate({}, 1)
     assert list(report.suites[0].metrics) == ["exact_match"]
 
 
 def test_results_repeat_and_do_not_depend_on_other_suites():
     task = _task([_example(str(i), ("a",)) for i in range(20)])
     answers = {f"Question {i}": "a" for i in range(0, 20, 3)}
-    alone = evaluator.Evaluator({"suite": [task]}, _answers, "exact_match")
-    beside = evaluator.Evaluator({"other": [task], "suite": [task]}, _answers, "exact_match")
+    alone = _evaluator({"suite": [task]})
+    beside = _evaluator({"other": [task], "suite": [task]})
     assert alone.evaluate(answers, 1) == alone.evaluate(answers, 1)
     assert alone.evaluate(answers, 1).suites[0] == beside.evaluate(answers, 1).suites[1]
 
@@ -173,7 +119,7 @@ def test_a_task_without_the_summary_metric_is_refused_at_once():
     with pytest.raises(
         KeyError, match=r"toy:task.*rouge_l, exact_match.*Did you mean 'exact_match'"
     ):
-        evaluator.Evaluator({"suite": [task]}, _answers, "exact_mach")
+        _evaluator({"suite": [task]}, metric="exact_mach")
 
 
 @pytest.mark.parametrize(
@@ -187,20 +133,11 @@ def test_a_task_without_the_summary_metric_is_refused_at_once():
 )
 def test_unfit_suites_are_refused(suites, message):
     with pytest.raises(ValueError, match=message):
-        evaluator.Evaluator(suites, _answers, "exact_match")
-
-
-def test_unfit_tasks_are_refused():
-    with pytest.raises(ValueError, match="'toy:task' has no examples"):
-        _task([])
-    with pytest.raises(ValueError, match="'1' of task 'toy:task' has no reference"):
-        _task([_example("1", ())])
-    with pytest.raises(TypeError, match=r"flantune\.metrics\.Metric"):
-        _task([_example("1", ("a",))], own=(lambda targets, predictions: {"x": 1.0},))
+        _evaluator(suites)
 
 
 def test_a_predictor_must_answer_every_prompt():
     task = _task([_example("1", ("a",)), _example("2", ("a",))])
-    short = evaluator.Evaluator({"suite": [task]}, lambda params, prompts: ["a"], "exact_match")
-    with pytest.raises(ValueError, match="1 predictions for 2 prompts"):
+    short = _evaluator({"suite": [task]}, lambda params, prompts: ["a"])
+    with pytest.raises(ValueError, match="1 replies to 2 requests"):
         short.evaluate({}, 1)

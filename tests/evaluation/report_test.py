@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from flantune import metrics
-from flantune.evaluation import evaluator, report
+from flantune.evaluation import evaluator, generation, ranking, report
+from flantune.inference.scoring import OptionScore
 
 ODD_NAME = "toy:<b>odd</b>|$x_1$&name"
 ODD_TEXT = "</pre><script>alert('x')</script> & `code` | *star*\x00"
@@ -25,9 +26,7 @@ LOSS = [(0, 3.0), (10, 1.5), (20, 0.75)]
 def _suites(num_tasks=2, own=(metrics.exact_match, metrics.rouge_l)):
     def task(name, cluster):
         examples = tuple(
-            evaluator.EvalExample(
-                task=name,
-                cluster=cluster,
+            generation.GenerationExample(
                 uid=f"{name}/{i}",
                 template_id=i % 2,
                 inputs=f"{ODD_TEXT} {i}",
@@ -36,7 +35,7 @@ def _suites(num_tasks=2, own=(metrics.exact_match, metrics.rouge_l)):
             )
             for i in range(4)
         )
-        return evaluator.EvalTask(name=name, cluster=cluster, metrics=own, examples=examples)
+        return generation.GenerationTask(name=name, cluster=cluster, metrics=own, examples=examples)
 
     names = [ODD_NAME, *(f"toy:task{i}#few_shot" for i in range(1, num_tasks))]
     return {
@@ -49,12 +48,12 @@ def _reports(metric="exact_match", **settings):
     def predict(params, prompts):
         return [params[i % len(params)] for i in range(len(prompts))]
 
-    subject = evaluator.Evaluator(_suites(**settings), predict, metric, num_resamples=50)
-    baselines = {
-        "untuned": subject.evaluate([ODD_TEXT], 0),
-        "majority": subject.majority(),
-        "copy": subject.copy_input(),
+    suites = {
+        name: evaluator.Suite(tasks=tasks, answer=predict, metric=metric)
+        for name, tasks in _suites(**settings).items()
     }
+    subject = evaluator.Evaluator(suites, num_resamples=50)
+    baselines = {"untuned": subject.evaluate([ODD_TEXT], 0), **subject.baselines()}
     return subject.evaluate(["c", "a", "a", ODD_TEXT], 1200), baselines
 
 
@@ -245,3 +244,96 @@ def test_baselines_of_other_suites_or_names_are_refused(tmp_path):
     with pytest.raises(ValueError, match="step is None"):
         report.write_evaluation(tmp_path, baselines["copy"])
     assert list(tmp_path.iterdir()) == []
+
+
+def _write_ranked(run_dir):
+    """A report with a generated suite, and a ranked one whose task has three options at -1, -1 and -2 nats."""
+
+    def score(params, questions):
+        return [
+            [OptionScore(value, 2, 1) for value in ((-1.0, -1.0, -2.0) if first else (-3.0,) * 3)]
+            for first, _ in zip([True, False] * 2, questions, strict=True)
+        ]
+
+    examples = tuple(
+        ranking.RankingExample(
+            uid=str(right),
+            template_id=0,
+            inputs=ODD_TEXT,
+            references=("(A)",),
+            options=("(A)", "(B)", "(C)"),
+            choices=("ham", ODD_TEXT, "eggs"),
+            right=(right,),
+            same_as=(0, 1, 2),
+            unconditional_inputs="?",
+        )
+        for right in (0, 2)
+    )
+    task = ranking.RankingTask(name="toy:ranked", cluster="toys", examples=examples)
+    written = _suites(own=(metrics.exact_match,))["unseen_cluster"]
+    subject = evaluator.Evaluator(
+        {
+            "written": evaluator.Suite(
+                tasks=written, answer=lambda params, prompts: prompts, metric="exact_match"
+            ),
+            "ranked": evaluator.Suite(tasks=[task], answer=score, metric="rank_accuracy/per_token"),
+        },
+        num_resamples=50,
+    )
+    tuned, baselines = subject.evaluate(None, 5), subject.baselines()
+    report.write_report(run_dir, tuned, baselines, RUN, LOSS)
+    return tuned, baselines
+
+
+def test_ranked_suites_are_reported_with_their_own_metric_and_baselines(tmp_path):
+    tuned, baselines = _write_ranked(tmp_path)
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["metric"] == {"written": "exact_match", "ranked": "rank_accuracy/per_token"}
+    assert content["summary"]["ranked"] == 0.25  # half a point for a tie, and none
+    assert content["summary"]["chance"] == {"ranked": pytest.approx(1 / 3)}
+    assert content["summary"]["copy"] == {"written": 0.5}
+    (suite,) = content["results"]["chance"]["suites"]
+    assert suite["name"] == "ranked"
+    task = content["results"]["tuned"]["suites"][1]["tasks"][0]
+    assert task["counts"]["ties/per_token"] == 2
+    assert set(task["metrics"]) == {
+        f"rank_accuracy/{name}" for name in ("sum", "per_token", "per_byte", "pmi")
+    }
+    header, rows = report.summary_rows(tuned, baselines)
+    assert header == ["suite", "metric", "tasks", "examples", "tuned", "majority", "copy", "chance"]
+    assert [row[1] for row in rows] == ["exact match (0 to 1)", "rank accuracy/per token (0 to 1)"]
+    assert [row[5:] for row in rows] == [["0.500", "0.500", ""], ["0.500", "", "0.333"]]
+
+
+def test_ranked_predictions_keep_the_scores_of_each_option(tmp_path):
+    _write_ranked(tmp_path)
+    path = tmp_path / "eval" / "5" / "predictions" / "ranked" / "toy%3Aranked.jsonl"
+    row = json.loads(path.read_text().splitlines()[0])
+    assert (row["prediction"], row["right"]) == ("(A)", [0])
+    assert row["options"][2] == {
+        "text": "(C)",
+        "choice": "eggs",
+        "log_prob": -2.0,
+        "unconditional_log_prob": -3.0,
+        "num_tokens": 2,
+        "num_bytes": 1,
+    }
+    assert row["num_best"] == {"sum": 2, "per_token": 2, "per_byte": 2, "pmi": 2}
+
+
+def test_pages_show_normalisations_and_ties_side_by_side(tmp_path):
+    _write_ranked(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert _Balance(page).open == []
+    assert "<script>" not in page
+    for name in ("sum", "per token", "per byte", "pmi"):
+        assert f"rank accuracy/{name} (0 to 1)" in page
+        assert f"rank accuracy/{name} (0 to 1)" in text
+    assert '<th class="">ties (sum / per token / per byte / pmi)</th>' in page
+    assert '<td class="">2 / 2 / 2 / 2</td>' in page
+    assert "-1.00  (A)  = ham" in page
+    assert "-1.00  (A)  = ham" in text
+    for block in text.split("\n\n"):
+        if block.startswith("| "):
+            assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
