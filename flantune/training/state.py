@@ -85,15 +85,24 @@ def initial_params(model: Model, seed: int) -> Params:
 
 def _fresh_state(model: Model, optimizer: optax.GradientTransformation, seed: int) -> TrainState:
     params = initial_params(model, seed)
-    return _state_of(params, optimizer)
-
-
-def _state_of(params: Params, optimizer: optax.GradientTransformation) -> TrainState:
-    # A copy, because the state is donated to the first step, and jit would hand the caller's own
-    # arrays through.
-    params = jax.tree.map(lambda leaf: jnp.array(leaf, jnp.float32, copy=True), params)
     return TrainState(
         step=jnp.zeros([], jnp.int32), params=params, opt_state=optimizer.init(params)
+    )
+
+
+def abstract_params(model: Model, mesh: Mesh, rules: sharding.AxisRules) -> PyTree:
+    """The parameters as jax.ShapeDtypeStruct leaves with shardings."""
+    shapes = jax.eval_shape(lambda: initial_params(model, 0))
+    return _with_shardings(
+        shapes, sharding.param_shardings(model.logical_axes(), shapes, mesh, rules)
+    )
+
+
+def _with_shardings(shapes: PyTree, shardings: PyTree) -> PyTree:
+    return jax.tree.map(
+        lambda leaf, placed: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placed),
+        shapes,
+        shardings,
     )
 
 
@@ -111,11 +120,7 @@ def abstract_state(
         params=params,
         opt_state=sharding.optimizer_shardings(shapes.opt_state, shapes.params, params, mesh),
     )
-    return jax.tree.map(
-        lambda leaf, placed: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placed),
-        shapes,
-        shardings,
-    )
+    return _with_shardings(shapes, shardings)
 
 
 def shardings_of(abstract: PyTree) -> PyTree[NamedSharding]:
@@ -168,20 +173,30 @@ def init_state(
     mesh: Mesh,
     rules: sharding.AxisRules,
     seed: int,
-    *,
-    initial_params: PyTree = None,
 ) -> TrainState:
-    """The state at step 0, each device creating only its own shards.
+    """The state at step 0 with the parameters of the seed, each device creating only its own shards."""
+    abstract = abstract_state(model, optimizer, mesh, rules)
+    return jax.jit(
+        lambda: _fresh_state(model, optimizer, seed), out_shardings=shardings_of(abstract)
+    )()
 
-    With `initial_params` (arrays of any placement, left untouched) only the optimizer state is fresh.
+
+def state_with_params(
+    params: PyTree, optimizer: optax.GradientTransformation, abstract: TrainState
+) -> TrainState:
+    """The state at step 0 with these parameters, placed and cast as `abstract` says.
+
+    Arrays that are so already are taken over, not copied: the first training step donates them.
 
     Raises:
-        ValueError: `initial_params` has other names or shapes than the model's parameters.
+        ValueError: `params` have other names or shapes than `abstract`.
     """
-    abstract = abstract_state(model, optimizer, mesh, rules)
+    check_same_tree(abstract.params, params, what="The tree of initial parameters")
     shardings = shardings_of(abstract)
-    if initial_params is None:
-        return jax.jit(lambda: _fresh_state(model, optimizer, seed), out_shardings=shardings)()
-    check_same_tree(abstract.params, initial_params, what="The tree of initial parameters")
-    placed = jax.device_put(initial_params, shardings.params)
-    return jax.jit(lambda params: _state_of(params, optimizer), out_shardings=shardings)(placed)
+    cast = jax.tree.map(lambda leaf, wanted: leaf.astype(wanted.dtype), params, abstract.params)
+    placed = jax.device_put(cast, shardings.params)
+    return TrainState(
+        step=jax.device_put(jnp.zeros([], jnp.int32), shardings.step),
+        params=placed,
+        opt_state=jax.jit(optimizer.init, out_shardings=shardings.opt_state)(placed),
+    )

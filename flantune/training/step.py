@@ -15,12 +15,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 import optax
 
 from flantune.configs import OptimizerConfig
-from flantune.training import loss, optimizers, sharding, state as state_lib
+from flantune.training import loss, optimizers, partial, sharding, state as state_lib
 
 Batch = Mapping[str, Shaped[Array, "batch ..."]]
 Metrics = dict[str, Float[Array, "*tasks"]]
 TASK_CROSS_ENTROPY, TASK_WEIGHT = "task_cross_entropy", "task_weight"
-TrainStep = Callable[[state_lib.TrainState, Batch], tuple[state_lib.TrainState, Metrics]]
+# Of a state, a batch and, for a `PartialModel`, its frozen parameters.
+TrainStep = Callable[..., tuple[state_lib.TrainState, Metrics]]
 
 
 def dropout_key(seed: int, step: Shaped[Array, ""] | int) -> PRNGKeyArray:
@@ -168,9 +169,9 @@ def make_train_step(
     seed: int,
     num_tasks: int = 0,
 ) -> TrainStep:
-    """A jitted `train_step(state, batch) -> (state, metrics)`; call it under `jax.set_mesh(mesh)`.
+    """A jitted `train_step(state, batch, frozen=None) -> (state, metrics)`; call it under `jax.set_mesh(mesh)`.
 
-    The given state is donated: its arrays are gone after the call. Metrics are float32 scalars on every device: loss
+    `frozen` are the other parameters of a `PartialModel`. The given state is donated: its arrays are gone after the call. Metrics are float32 scalars on every device: loss
     (with z-loss), cross_entropy, z_loss in nats per target token; accuracy; num_target_tokens, num_input_tokens
     (padding not counted); grad_norm (before clipping), param_norm (before the update), learning_rate. With `num_tasks`
     also two arrays [tasks]: the summed cross entropy of each task's target tokens in nats, and their summed weight.
@@ -180,7 +181,7 @@ def make_train_step(
     replicated = NamedSharding(mesh, PartitionSpec())
 
     def train_step(
-        state: state_lib.TrainState, batch: Batch
+        state: state_lib.TrainState, batch: Batch, frozen: PyTree = None
     ) -> tuple[state_lib.TrainState, Metrics]:
         if jax.sharding.get_abstract_mesh().empty:
             # Otherwise the model's constraints on activations would silently do nothing.
@@ -188,7 +189,12 @@ def make_train_step(
         rng = dropout_key(seed, state.step)
         with nn.logical_axis_rules(sharding.activation_rules(rules)):
             sums = accumulated_sums(
-                model, state.params, batch, rng, optimizer_config, num_tasks=num_tasks
+                partial.with_frozen(model, frozen),
+                state.params,
+                batch,
+                rng,
+                optimizer_config,
+                num_tasks=num_tasks,
             )
         weight = jnp.maximum(sums.losses.weight, 1.0)
         gradient = jax.tree.map(lambda leaf: leaf / weight, sums.gradient)

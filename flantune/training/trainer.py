@@ -8,12 +8,11 @@ Read `step.py` for the mathematics of a step, `metrics.py` for what is logged.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
-import math
 import signal
 import threading
 import time
 from types import FrameType
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from absl import logging
 from etils import epath
@@ -23,11 +22,12 @@ from jaxtyping import Array, Float, PyTree, Shaped
 import numpy as np
 import optax
 
-from flantune import atomic
 from flantune.configs import CheckpointConfig, OptimizerConfig
 from flantune.training import (
     checkpoints as checkpoints_lib,
+    description,
     metrics as metrics_lib,
+    partial,
     sharding,
     state as state_lib,
     step as step_lib,
@@ -65,6 +65,10 @@ class Callback:
     ]
 
 
+# Makes the state of a run folder without a checkpoint, as the abstract one says.
+InitialState: TypeAlias = Callable[[state_lib.TrainState], state_lib.TrainState]
+
+
 def train(
     *,
     model: state_lib.Model,
@@ -79,27 +83,34 @@ def train(
     checkpoint_config: CheckpointConfig,
     log_every_steps: int = 10,
     callbacks: Sequence[Callback] = (),
-    initial_params: PyTree = None,
+    initial_state: InitialState | None = None,
+    frozen: PyTree = None,
     wandb_project: str | None = None,
     tasks: Sequence[task_log.TaskLabel] = (),
     log_tasks_every_steps: int = 100,
 ) -> state_lib.TrainState:
     """The state after `num_steps` updates, counted from the start of the run folder, not of this call.
 
-    Saves every `checkpoint_config.save_every_steps` steps and after the last. `initial_params` count only when the
-    run folder has no checkpoint.
+    Saves every `checkpoint_config.save_every_steps` steps and after the last. `initial_state` is asked only when the run
+    folder has no checkpoint; without it parameters come from the seed. `frozen` are the parameters that a
+    `PartialModel` does not train: placed already, left as they are, and not saved but for their fingerprint.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, once the step in progress is saved. (With several processes: at once.)
-        ValueError: the run folder is of another model or beyond `num_steps`, or the batches end early.
+        ValueError: the run folder is of another model, of other frozen parameters or beyond `num_steps`, or the batches
+            end early.
     """
     start_s = time.monotonic()
     checkpoints = checkpoints_lib.Checkpoints(run_dir, checkpoint_config)
     with jax.set_mesh(mesh), contextlib.closing(checkpoints), _catch_interrupt() as interrupted:
-        state, place = _restore_or_init(
-            checkpoints, batches, num_steps, model, optimizer, mesh, rules, seed, initial_params
+        saver = _Saver(
+            checkpoints, batches, None if frozen is None else partial.fingerprint(frozen)
         )
-        _describe(run_dir, model, state, mesh)
+        if initial_state is None:
+            initial_state = _from_seed(model, optimizer, mesh, rules, seed)
+        abstract = state_lib.abstract_state(model, optimizer, mesh, rules)
+        state, place = saver.restore_or(initial_state, abstract, num_steps)
+        description.describe(run_dir, model, state, frozen, mesh)
         train_step = step_lib.make_train_step(
             model=model,
             optimizer=optimizer,
@@ -110,10 +121,9 @@ def train(
             seed=seed,
             num_tasks=len(tasks),
         )
-        start_step = step = int(state.step)
         log = metrics_lib.TrainLog(
             run_dir,
-            start_step,
+            int(state.step),
             num_steps,
             log_every_steps,
             place.get("window", ()),
@@ -122,62 +132,126 @@ def train(
             log_tasks_every_steps,
         )
         with contextlib.closing(log):
-            for step in range(start_step + 1, num_steps + 1):
-                batch = sharding.shard_batch(_next_batch(batches, step, num_steps), mesh, rules)
-                state, metrics = train_step(state, batch)
-                log.add(step, metrics)
-                if step == start_step + 1:
-                    _describe_first_step(log, batch, start_s)
-                stop = interrupted.is_set()
-                due = [callback for callback in callbacks if step % callback.every_steps == 0]
-                save = stop or step == num_steps or step % checkpoint_config.save_every_steps == 0
-                if due or save:
-                    with log.paused():
-                        found: dict[str, float] = {}
-                        for callback in due:
-                            found |= callback.on_step(step, state, metrics) or {}
-                        log.write(step, found)
-                        if save:
-                            place = {
-                                "batches": batches.get_state(),
-                                "window": log.open_window(),
-                                "tasks": log.open_tasks(),
-                            }
-                            checkpoints.save(step, state, place, found)
-                if stop:
-                    break
-            checkpoints.wait()
-        if interrupted.is_set():
-            saved = checkpoints.path(step)
-            logging.warning("Stopped by Ctrl-C after step %d of %d.", step, num_steps)
+            loop = _Loop(
+                take_step=lambda state, batch: train_step(state, batch, frozen),
+                take_batch=lambda step: sharding.shard_batch(
+                    _next_batch(batches, step, num_steps), mesh, rules
+                ),
+                num_steps=num_steps,
+                save_every_steps=checkpoint_config.save_every_steps,
+                callbacks=callbacks,
+                saver=saver,
+                log=log,
+                interrupted=interrupted,
+                start_s=start_s,
+            )
+            return loop.run(state)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Loop:
+    """Steps, and what happens between them."""
+
+    take_step: step_lib.TrainStep
+    take_batch: Callable[[int], Mapping[str, Shaped[Array, "batch ..."]]]
+    num_steps: int
+    save_every_steps: int
+    callbacks: Sequence[Callback]
+    saver: "_Saver"
+    log: metrics_lib.TrainLog
+    interrupted: threading.Event
+    start_s: float
+
+    def run(self, state: state_lib.TrainState) -> state_lib.TrainState:
+        """The last state, saved; raises KeyboardInterrupt where Ctrl-C came before it."""
+        start_step = step = int(state.step)
+        for step in range(start_step + 1, self.num_steps + 1):
+            batch = self.take_batch(step)
+            state, metrics = self.take_step(state, batch)
+            self.log.add(step, metrics)
+            if step == start_step + 1:
+                description.describe_first_step(self.log, batch, self.start_s)
+            stop = self.interrupted.is_set()
+            self._pause(step, state, metrics, stop)
+            if stop:
+                break
+        self.saver.checkpoints.wait()
+        if self.interrupted.is_set():
+            saved = self.saver.checkpoints.path(step)
+            logging.warning("Stopped by Ctrl-C after step %d of %d.", step, self.num_steps)
             logging.warning("Saved in %s: the same command continues from there.", saved)
             raise KeyboardInterrupt
-    return state
+        return state
+
+    def _pause(
+        self, step: int, state: state_lib.TrainState, metrics: step_lib.Metrics, stop: bool
+    ) -> None:
+        """Calls back and saves, where that is due after a step."""
+        due = [callback for callback in self.callbacks if step % callback.every_steps == 0]
+        save = stop or step == self.num_steps or step % self.save_every_steps == 0
+        if not due and not save:
+            return
+        with self.log.paused():
+            found: dict[str, float] = {}
+            for callback in due:
+                found |= callback.on_step(step, state, metrics) or {}
+            self.log.write(step, found)
+            if save:
+                self.saver.save(step, state, self.log, found)
 
 
-def _restore_or_init(
-    checkpoints: checkpoints_lib.Checkpoints,
-    batches: Batches,
-    num_steps: int,
+@dataclasses.dataclass(frozen=True)
+class _Saver:
+    """Saves and restores a run: its state, and beside it the batches' place, the log's open window, the fingerprint."""
+
+    checkpoints: checkpoints_lib.Checkpoints
+    batches: Batches
+    fingerprint: str | None
+
+    def save(
+        self,
+        step: int,
+        state: state_lib.TrainState,
+        log: metrics_lib.TrainLog,
+        found: Mapping[str, float],
+    ) -> None:
+        """Starts saving; `found` are the metrics of an evaluation of this step, if there was one."""
+        place = {
+            "batches": self.batches.get_state(),
+            "window": log.open_window(),
+            "tasks": log.open_tasks(),
+            "frozen": self.fingerprint,
+        }
+        self.checkpoints.save(step, state, place, found)
+
+    def restore_or(
+        self, initial_state: InitialState, abstract: state_lib.TrainState, num_steps: int
+    ) -> tuple[state_lib.TrainState, checkpoints_lib.JsonDict]:
+        """The last checkpoint's state and what was saved beside it, its batches' place set; or a first state and nothing."""
+        step = self.checkpoints.step_to_resume(num_steps)
+        if step is None:
+            state = initial_state(abstract)
+            found = f"No checkpoint in {self.checkpoints.directory}"
+            logging.info("%s: starting at step %d.", found, int(state.step))
+            return state, {}
+        state, place = self.checkpoints.restore(abstract, step)
+        partial.check_fingerprint(
+            place.get("frozen"), self.fingerprint, self.checkpoints.path(step)
+        )
+        self.batches.set_state(place["batches"])
+        path = self.checkpoints.path(step)
+        logging.info("Continuing from %s, step %d of %d.", path, step, num_steps)
+        return state, place
+
+
+def _from_seed(
     model: state_lib.Model,
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
     rules: sharding.AxisRules,
     seed: int,
-    initial_params: PyTree,
-) -> tuple[state_lib.TrainState, checkpoints_lib.JsonDict]:
-    """The last checkpoint's state and what was saved beside it, its batches' place set; or a fresh state and nothing."""
-    step = checkpoints.step_to_resume(num_steps)
-    if step is None:
-        logging.info("No checkpoint in %s: starting at step 0.", checkpoints.directory)
-        return state_lib.init_state(
-            model, optimizer, mesh, rules, seed, initial_params=initial_params
-        ), {}
-    abstract = state_lib.abstract_state(model, optimizer, mesh, rules)
-    state, place = checkpoints.restore(abstract, step)
-    batches.set_state(place["batches"])
-    logging.info("Continuing from %s, step %d of %d.", checkpoints.path(step), step, num_steps)
-    return state, place
+) -> InitialState:
+    return lambda _: state_lib.init_state(model, optimizer, mesh, rules, seed)
 
 
 def _next_batch(
@@ -189,50 +263,6 @@ def _next_batch(
         raise ValueError(
             f"The batches ended before step {step} of {num_steps}: a training iterator must be endless."
         ) from error
-
-
-def _describe(
-    run_dir: epath.PathLike, model: state_lib.Model, state: state_lib.TrainState, mesh: Mesh
-) -> None:
-    """Logs devices, mesh and size, and writes the table of parameters to `parameters.txt`."""
-    device = jax.devices()[0]
-    logging.info(
-        "%d %s device(s), kind %s, in %d process(es); mesh %s.",
-        jax.device_count(),
-        device.platform,
-        device.device_kind,
-        jax.process_count(),
-        " x ".join(f"{axis}={size}" for axis, size in mesh.shape.items()),
-    )
-    rows = sharding.parameter_table(
-        state.params, model.logical_axes(), state_lib.shardings_of(state.params)
-    )
-    opt_bytes = sum(
-        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
-        for leaf in jax.tree.leaves(state.opt_state)
-    )
-    logging.info(
-        "%s parameters; per device %s bytes of parameters and %s of optimizer state.",
-        f"{sum(math.prod(row.shape) for row in rows):,}",
-        f"{sum(row.bytes_per_device for row in rows):,}",
-        f"{opt_bytes:,}",
-    )
-    if jax.process_index() == 0:
-        path = epath.Path(run_dir) / "parameters.txt"
-        atomic.write_text(path, sharding.format_parameter_table(rows))
-
-
-def _describe_first_step(
-    log: metrics_lib.TrainLog, batch: Mapping[str, Shaped[Array, "batch ..."]], start_s: float
-) -> None:
-    """Waits for the first step, which compiles, and logs what it took and the global batch."""
-    log.wait()
-    logging.info(
-        "First step done after %.1f s. Global batch: %s rows, inputs of %s tokens, targets of %s.",
-        time.monotonic() - start_s,
-        *batch["encoder_input_tokens"].shape,
-        batch["decoder_target_tokens"].shape[1],
-    )
 
 
 @contextlib.contextmanager

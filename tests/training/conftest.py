@@ -1,5 +1,6 @@
 """One compilation cache for the tests of this folder and the processes that they start."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -29,11 +30,15 @@ def run_python(compilation_cache):
     """Runs a script where `from training import linear_model` works and TensorFlow and SeqIO do not."""
 
     def run(script, **environment):
+        tests = pathlib.Path(__file__).parents[1]
         refuse = "import sys; sys.modules['tensorflow'] = sys.modules['seqio'] = None\n"
         return subprocess.run(
             [sys.executable, "-c", refuse + script],
-            cwd=pathlib.Path(__file__).parents[1],
-            env=os.environ | compilation_cache | {"JAX_PLATFORMS": "cpu"} | environment,
+            cwd=tests,
+            env=os.environ
+            | compilation_cache
+            | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(tests.parent)}  # this checkout's package
+            | environment,
             capture_output=True,
             text=True,
             timeout=120,
@@ -41,3 +46,14 @@ def run_python(compilation_cache):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def eight(run_python):
+    """Results of eight_devices.py."""
+    done = run_python(
+        "from training import eight_devices; eight_devices.main()",
+        XLA_FLAGS="--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0",
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])

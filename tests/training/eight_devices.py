@@ -1,5 +1,6 @@
-"""Runs on eight fake CPU devices for sharding_test.py, and prints what came out as one line of JSON."""
+"""Runs on eight fake CPU devices for sharding_test.py and partial_test.py, and prints what came out as one line of JSON."""
 
+import dataclasses
 import io
 import json
 import logging
@@ -8,8 +9,18 @@ import tempfile
 import jax
 import numpy as np
 
-from flantune.configs import CheckpointConfig, MeshConfig
-from flantune.training import checkpoints, sharding, state as state_lib, step as step_lib
+from flantune import param_trees
+from flantune.configs import CheckpointConfig, LoraConfig, MeshConfig, OptimizerConfig
+from flantune.models import lora as lora_lib, t5
+from flantune.testing import tiny
+from flantune.training import (
+    checkpoints,
+    optimizers,
+    partial,
+    sharding,
+    state as state_lib,
+    step as step_lib,
+)
 
 from . import linear_model
 
@@ -103,6 +114,46 @@ def _restored_on_other_meshes(state):
     return equal
 
 
+def _lora(sizes):
+    """Losses of three steps on one batch of a T5's adapters, the fingerprint of its base, and how both lie on the devices."""
+    data, fsdp, tensor = sizes
+    mesh_config = MeshConfig(data=data, fsdp=fsdp, tensor=tensor)
+    mesh = sharding.make_mesh(mesh_config, jax.devices()[: data * fsdp * tensor])
+    lora = LoraConfig(rank=2, alpha=4.0, targets=("query", "wo"))
+    whole = t5.EncoderDecoder(dataclasses.replace(tiny.MODEL, scan_layers=True, lora=lora))
+    names = [name for name, _ in param_trees.leaves(whole.logical_axes())]
+    model = partial.PartialModel(whole, frozenset(filter(lora_lib.is_adapter, names)))
+    config = OptimizerConfig(name="adamw", learning_rate=0.03)
+    parts = {
+        "model": model,
+        "optimizer": optimizers.make_optimizer(config, 3, model.logical_axes()),
+        "mesh": mesh,
+        "rules": sharding.axis_rules(mesh_config),
+    }
+    abstract = partial.frozen_part(model, state_lib.abstract_params(whole, mesh, parts["rules"]))
+    frozen = jax.jit(
+        lambda: partial.frozen_part(model, state_lib.initial_params(whole, 0)),
+        out_shardings=state_lib.shardings_of(abstract),
+    )()
+    state = state_lib.init_state(*_state_arguments(parts), 0)
+    train_step = step_lib.make_train_step(**parts, optimizer_config=config, num_steps=3, seed=0)
+    batch, losses = next(linear_model.CountingBatches()), []
+    with jax.set_mesh(mesh):
+        batch = sharding.shard_batch(batch, mesh, parts["rules"])
+        for _ in range(3):
+            state, metrics = train_step(state, batch, frozen)
+            losses.append(float(metrics["loss"]))
+        fingerprint = partial.fingerprint(frozen)
+    wo = state.params["encoder"]["layers"]["mlp"]["wo"]
+    kernel = frozen["encoder"]["layers"]["mlp"]["wo"]["kernel"]
+    specs = {"kernel": kernel, "lora_a": wo["lora_a"], "lora_b": wo["lora_b"]}
+    return {
+        "losses": losses,
+        "fingerprint": fingerprint,
+        "specs": {name: list(array.sharding.spec) for name, array in specs.items()},
+    }
+
+
 def _same(actual, expected):
     pairs = zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True)
     return all(np.array_equal(np.asarray(left), np.asarray(right)) for left, right in pairs)
@@ -124,6 +175,7 @@ def main():
         "specs": _specs(),
         "batch_error": _message(sharding.shard_batch, six, mesh),
         "runs": runs,
+        "lora": {",".join(map(str, sizes)): _lora(sizes) for sizes in ((1, 1, 1), (2, 2, 2))},
         "restored_on_other_meshes": _restored_on_other_meshes(state),
     }
     print(json.dumps(results | {"log": log.getvalue()}))

@@ -1,7 +1,5 @@
 """Meshes and rules, on one device here and on eight fake ones in a process of their own."""
 
-import json
-
 from jax.sharding import PartitionSpec
 import numpy as np
 import pytest
@@ -12,17 +10,6 @@ from flantune.training import sharding
 from . import linear_model
 
 MESHES = ("8,1,1", "2,2,2", "1,8,1")
-
-
-@pytest.fixture(scope="module")
-def eight(run_python):
-    """Results of eight_devices.py."""
-    done = run_python(
-        "from training import eight_devices; eight_devices.main()",
-        XLA_FLAGS="--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0",
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_free_axis_takes_the_remaining_devices(eight):

@@ -42,18 +42,23 @@ def test_abstract_state_has_the_shapes_types_and_shardings_of_the_real_one():
         assert real.sharding.is_equivalent_to(shape.sharding, real.ndim)
 
 
+def _state_with(params):
+    arguments = _arguments()
+    return state_lib.state_with_params(params, arguments[1], state_lib.abstract_state(*arguments))
+
+
 def test_initial_params_of_another_model_are_refused_by_name():
     params = linear_model.numpy_params(emb_dim=4)
     del params["token_embedder"]
     with pytest.raises(ValueError, match="tree of initial parameters does not fit") as error:
-        state_lib.init_state(*_arguments(), 0, initial_params=params)
+        _state_with(params)
     assert "lacks token_embedder/embedding" in str(error.value)
     assert "decoder/layers/scale ((2, 4) instead of (2, 8))" in str(error.value)
 
 
 def test_initial_params_may_be_numpy_arrays_of_another_type():
     halves = linear_model.numpy_params(np.float16)
-    state = state_lib.init_state(*_arguments(), 0, initial_params=halves)
+    state = _state_with(halves)
     kernel = state.params["decoder"]["logits_dense"]["kernel"]
     assert kernel.dtype == jnp.float32
     np.testing.assert_array_equal(kernel, halves["decoder"]["logits_dense"]["kernel"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from flantune.configs import CheckpointConfig
-from flantune.training import checkpoints, metrics, trainer
+from flantune.training import checkpoints, metrics, state as state_lib, trainer
 
 from . import linear_model
 
@@ -157,15 +157,24 @@ def test_callback_is_called_on_its_steps_and_its_values_share_the_line_of_the_st
     assert "train/loss" in lines[1]
 
 
-def test_initial_params_are_the_start_and_stay_the_callers(tmp_path):
+def test_a_first_state_of_ones_own_counts_until_there_is_a_checkpoint(tmp_path):
     before = linear_model.numpy_params()
-    params = jax.tree.map(jax.numpy.array, before)
+    optimizer = linear_model.parts(num_steps=8)["optimizer"]
+    asked = []
+
+    def initial_state(abstract):
+        asked.append(abstract)
+        return state_lib.state_with_params(before, optimizer, abstract)
+
     states = []
     callback = trainer.Callback(
         every_steps=1, on_step=lambda step, state, _: states.append(jax.device_get(state.params))
     )
-    linear_model.train(tmp_path, num_steps=1, initial_params=params, callbacks=[callback])
-    _assert_same(params, before)  # not donated
+    for num_steps in (1, 2):
+        linear_model.train(
+            tmp_path, num_steps=num_steps, initial_state=initial_state, callbacks=[callback]
+        )
+    assert len(asked) == 1
     moved = jax.tree.map(lambda new, old: float(np.abs(new - old).max()), states[0], before)
     assert 0 < max(jax.tree.leaves(moved)) < 0.2
 
