@@ -22,6 +22,23 @@ def check_whole(name: str, value: object, smallest: int = 1) -> None:
         raise ValueError(f"{name} must be a whole number of at least {smallest}, not {value!r}.")
 
 
+def _check_text(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not isinstance(value, str):
+            raise ValueError(f"{type(config).__name__}.{name} must be a text, not {value!r}.")
+
+
+def _make_tuple(config: object, name: str, what: str) -> None:
+    """Turns a list in a field into a tuple; a single text or number in its place is an error."""
+    value = getattr(config, name)
+    if not isinstance(value, list | tuple):
+        raise ValueError(
+            f"{type(config).__name__}.{name} must be a tuple of {what}, not {value!r}: write ({value!r},) for one."
+        )
+    object.__setattr__(config, name, tuple(value))
+
+
 def _check_positive(config: object, *names: str) -> None:
     for name in names:
         check_whole(f"{type(config).__name__}.{name}", getattr(config, name))
@@ -196,7 +213,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         for name in ("modules", "seqio_modules"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            _make_tuple(self, name, "module names")
+        _check_text(self, "mixture", "vocabulary", "split")
         _check_fraction(self, "max_malformed_fraction")
         _check_choice(self, "loss_weighting", _LOSS_WEIGHTINGS)
         _check_positive(self, "inputs_length", "targets_length", "batch_size", "block_size")
@@ -406,7 +424,7 @@ class EvalConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "suites", tuple(self.suites))
+        _make_tuple(self, "suites", "EvalSuites")
         _check_positive(self, "batch_size", "max_decode_length")
         _check_not_negative(self, "every_steps")
         names = [suite.name for suite in self.suites]

@@ -25,6 +25,7 @@ from flantune.configs import (
 )
 from flantune.data import (
     catalog as catalog_lib,
+    held_out,
     ledger_counts,
     loading,
     mixture_vocabulary,
@@ -50,6 +51,8 @@ def prepare(
     store = loading.open_store(data)
     wanted = _splits(data, evaluation)
     catalog = loading.load_catalog(data, store, [name for name, _ in wanted])
+    if data.held_out is not None:
+        wanted += held_out.wanted(catalog.plan(data.held_out))
     result = _prepare(catalog, store, data, wanted, num_processes)
     size = vocabulary_lib.size_to_train(data.vocabulary)
     if size is not None and not result.failed:
@@ -255,6 +258,9 @@ def infer(
     from flantune import assembly
     from flantune.inference import predictor as predictor_lib
 
+    configs.check_whole("experiments.infer.batch_size", batch_size)
+    if max_decode_length is not None:
+        configs.check_whole("experiments.infer.max_decode_length", max_decode_length)
     params, _, network, vocabulary, device_mesh = assembly.restore(
         checkpoint, model, data, mesh, step
     )

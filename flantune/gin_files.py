@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 import pathlib
 import re
+import tokenize
 import types
 from typing import TypeVar, get_type_hints
 
@@ -25,6 +26,7 @@ from __gin__ import dynamic_registration
 from flantune import configs
 from flantune import experiments
 """
+_COMMAND_LINE = "the command line"
 _PACKAGE_ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -45,15 +47,19 @@ def parse(files: Sequence[str], bindings: Sequence[str], *, paths: Sequence[str]
     gin_config._LOCATION_PREFIXES[:] = [""]  # gin only ever adds search paths
     for folder in folders:
         gin.add_config_file_search_path(str(folder))
-    source = "the command line"
+    source = _COMMAND_LINE
     try:
         with gin_config.unlock_config():
             for source in found:
-                _check_includes(pathlib.Path(source), folders)
+                _check_includes(_text_of(source), source, folders)
                 gin.parse_config_file(source, print_includes_and_imports=False)
-            source = "the command line"
+            source = _COMMAND_LINE
             gin.parse_config(_HEADER + "\n".join(_assignment(binding) for binding in bindings))
         gin.finalize()
+    except tokenize.TokenError as error:  # an open bracket; tells the line after the last one
+        raise ValueError(
+            f"{_place('', source)}: {error.args[0]}: a bracket or quote is left open."
+        ) from error
     except (ValueError, SyntaxError, ImportError, AttributeError, TypeError, OSError) as error:
         raise ValueError(_explain(error, source)) from error
 
@@ -181,9 +187,16 @@ def _find(file: str, folders: Sequence[pathlib.Path]) -> str:
     raise ValueError(names.unknown("You asked for the gin file", file, dict.fromkeys(candidates)))
 
 
-def _check_includes(file: pathlib.Path, folders: Sequence[pathlib.Path]) -> None:
+def _text_of(file: str) -> str:
+    try:
+        return pathlib.Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError("this is no text in UTF-8, and so no gin file.") from error
+
+
+def _check_includes(text: str, file: str, folders: Sequence[pathlib.Path]) -> None:
     """Gin fails on a missing include with an error about its own internals: name the file first."""
-    for included in re.findall(r"""^include ['"](.+)['"]""", file.read_text(), re.MULTILINE):
+    for included in re.findall(r"""^include ['"](.+)['"]""", text, re.MULTILINE):
         try:
             _find(included, folders)
         except ValueError as error:
@@ -229,12 +242,17 @@ def _explain(error: Exception, source: str) -> str:
         )
     if isinstance(error, SyntaxError) and error.lineno is not None:
         return f"{source}, line {error.lineno}: {error.msg} {(error.text or '').strip()!r}"
-    return f"{_place(text, source)}: {text}"
+    said = text.partition(" In file ")[0]
+    if said.startswith(source):
+        return said
+    return f"{_place(text, source).rstrip(',')}: {said}"
 
 
 def _place(text: str, source: str) -> str:
     match = re.search(r"""In file "([^"]+)", line (\d+)""", text)
-    return f"{match.group(1)}, line {match.group(2)}," if match else source[:1].upper() + source[1:]
+    if match:
+        return f"{match.group(1)}, line {match.group(2)},"
+    return source[:1].upper() + source[1:] if source == _COMMAND_LINE else source
 
 
 def _configurables() -> dict[str, tuple[str, ...]]:

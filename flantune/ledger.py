@@ -81,6 +81,10 @@ def read(path: str) -> ledger_lib.Ledger:
         return ledger_lib.loads(epath.Path(path).read_text())
     except ValueError as error:
         raise ValueError(f"{path} is {error}") from error
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise ValueError(
+            f"{path} is neither a run file (.gin) nor a ledger that flantune ledger --json wrote: there is no such file."
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -71,7 +71,7 @@ def lint(*, data: DataConfig, tasks: str = "*") -> Report:
         tasks: pattern of the names of the tasks to check.
 
     Raises:
-        KeyError: no task matches.
+        KeyError: no task matches, or none has the split.
     """
     store, folder = loading.open_store(data), loading.data_dir(data)
     catalog = catalog_lib.load(data.modules, store, folder)
@@ -79,6 +79,11 @@ def lint(*, data: DataConfig, tasks: str = "*") -> Report:
     if not chosen:
         problem = names_lib.unknown("You asked to check the task", tasks, catalog.tasks)
         raise KeyError(" ".join([problem, *catalog.problems]))
+    known = {split for name in chosen for split in catalog.tasks[name].source.splits}
+    if (
+        data.split not in known and data.split != DataConfig.split
+    ):  # misspelt, unless it is the default
+        raise KeyError(names_lib.unknown("You asked to check the split", data.split, known))
     splits = {name: _split(catalog.tasks[name], data.split) for name in chosen}
     wanted = [(catalog.tasks[name], (split,)) for name, split in splits.items()]
     prepare_lib.prepare(wanted, store, folder)  # what fails is logged, and then a finding

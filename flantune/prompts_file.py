@@ -24,10 +24,15 @@ def read(path: str | None) -> list[dict[str, str]]:
     """
     if path is None:
         return list(_rows(sys.stdin, "standard input", plain=True))
-    if not pathlib.Path(path).is_file():
+    if not pathlib.Path(path).exists():
         raise ValueError(f"--input {path} does not exist.")
-    with pathlib.Path(path).open(encoding="utf-8") as file:
-        return list(_rows(file, path, plain=False))
+    if pathlib.Path(path).is_dir():
+        raise ValueError(f"--input {path} is a folder; name a JSONL file.")
+    try:
+        with pathlib.Path(path).open(encoding="utf-8") as file:
+            return list(_rows(file, path, plain=False))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"--input {path} is no text in UTF-8: {error.reason}.") from error
 
 
 def _rows(lines: Iterable[str], place: str, *, plain: bool) -> Iterable[dict[str, str]]:

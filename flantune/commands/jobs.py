@@ -1,6 +1,8 @@
 """The commands that run a job: prepare, train, eval, infer. Read `experiments.py` next: it has the jobs."""
 
 import argparse
+from collections.abc import Iterator
+import contextlib
 import logging as std_logging
 import pathlib
 
@@ -18,7 +20,9 @@ def _add_prepare(commands: shared.Commands) -> None:
     about = "Read every source of a run into the prepared store, once."
     parser = shared.command(commands, "prepare", _run_prepare, about)
     parser.add_argument(
-        "--num_processes", type=int, help="worker processes (default: one for each core)"
+        "--num_processes",
+        type=shared.whole_number(0),
+        help="worker processes; 0: none (default: one for each core)",
     )
 
 
@@ -57,7 +61,9 @@ def _add_infer(commands: shared.Commands) -> None:
 
 def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, metavar="RUN_DIR", help="a run's folder")
-    parser.add_argument("--step", type=int, help="step of the checkpoint (default: the last)")
+    parser.add_argument(
+        "--step", type=shared.whole_number(0), help="step of the checkpoint (default: the last)"
+    )
 
 
 def _run_prepare(parsed: argparse.Namespace, bindings: list[str]) -> int:
@@ -77,10 +83,11 @@ def _run_train(parsed: argparse.Namespace, bindings: list[str]) -> int:
 
     files = shared.parse_gin(parsed, bindings)
     run_dir = parsed.run_dir or f"runs/{pathlib.Path(files[-1]).stem}"
+    shared.check_folder("--run_dir", run_dir)
     job = gin_files.bind(experiments.train, run_dir=run_dir, config_text=gin_files.resolved())
-    _log_to_file(run_dir)
-    _join_processes(parsed)
-    results = job()
+    with _log_to_file(run_dir):
+        _join_processes(parsed)
+        results = job()
     if results is not None and not _is_follower():
         show.write_results(results, as_json=parsed.json, console=shared.OUT)
         logging.info("Report: %s/report.html", run_dir)
@@ -123,6 +130,7 @@ def _run_eval(parsed: argparse.Namespace, bindings: list[str]) -> int:
 def _run_infer(parsed: argparse.Namespace, bindings: list[str]) -> int:
     from flantune import experiments, gin_files, prompts_file
 
+    shared.check_output("--output", parsed.output)
     shared.parse_gin(parsed, bindings)
     rows = prompts_file.read(parsed.input)
     job = gin_files.bind(
@@ -135,11 +143,26 @@ def _run_infer(parsed: argparse.Namespace, bindings: list[str]) -> int:
     return 0
 
 
-def _log_to_file(run_dir: str) -> None:
+@contextlib.contextmanager
+def _log_to_file(run_dir: str) -> Iterator[None]:
+    """Adds the log to a run's folder; one that is new and got nothing but the log goes with a run that is refused."""
     if "://" in run_dir:
-        return  # a bucket takes no appending; the launcher keeps standard error
-    pathlib.Path(run_dir).mkdir(parents=True, exist_ok=True)
-    handler = std_logging.FileHandler(pathlib.Path(run_dir) / "log.txt")
+        yield  # a bucket takes no appending; the launcher keeps standard error
+        return
+    folder = pathlib.Path(run_dir)
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = std_logging.FileHandler(folder / "log.txt")
     handler.setFormatter(std_logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.addFilter(shared.ours_or_warning)
     std_logging.getLogger().addHandler(handler)
+    try:
+        yield
+    except BaseException:
+        if is_new and [path.name for path in folder.iterdir()] == ["log.txt"]:
+            (folder / "log.txt").unlink()
+            folder.rmdir()
+        raise
+    finally:
+        std_logging.getLogger().removeHandler(handler)
+        handler.close()

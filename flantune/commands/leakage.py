@@ -23,7 +23,9 @@ def add(commands: shared.Commands) -> None:
         "--plan", help="held-out plan (default: DataConfig.held_out, else all suites of the run)"
     )
     parser.add_argument(
-        "--num_processes", type=int, help="worker processes (default: one for each core)"
+        "--num_processes",
+        type=shared.whole_number(0),
+        help="worker processes; 0: none (default: one for each core)",
     )
 
 

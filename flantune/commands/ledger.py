@@ -21,10 +21,12 @@ def add(commands: shared.Commands) -> None:
     )
     parser = shared.command(commands, "ledger", _run, about)
     parser.add_argument("--mixture", help="mixture or task (default: the run's)")
-    parser.add_argument("--steps", type=int, help="training steps (default: the run's)")
+    parser.add_argument(
+        "--steps", type=shared.whole_number(1), help="training steps (default: the run's)"
+    )
     parser.add_argument(
         "--examples",
-        type=int,
+        type=shared.whole_number(1),
         default=64,
         help="examples of each task whose length is measured (default: 64)",
     )
@@ -57,6 +59,8 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
         raise ValueError("--csv and --html are for a plan or --actual; --diff has --json.")
     if parsed.by != "task" and not parsed.checkpoint:
         raise ValueError(f"--by {parsed.by} needs --actual: templates are drawn as a run goes.")
+    shared.check_output("--csv", parsed.csv)
+    shared.check_output("--html", parsed.html)
     if parsed.mixture:
         bindings = [f"configs.DataConfig.mixture={parsed.mixture!r}", *bindings]
     if parsed.checkpoint:

@@ -35,7 +35,8 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    del bindings  # it reads no gin
+    if bindings:
+        raise ValueError(f"promptsource reads no gin file: --gin.{bindings[0]} says nothing to it.")
     from flantune import configs, show
     from flantune.data import catalog as catalog_lib, loading
     from flantune.interop import promptsource_report

@@ -53,7 +53,7 @@ def command(
     )
     parser.add_argument("--json", action="store_true", help="results as JSON on standard output")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, command=name)
     return parser
 
 
@@ -69,7 +69,8 @@ def parse_gin(
 
     files = [*parsed.gin_file, *parsed.files]
     if getattr(parsed, "checkpoint", None):
-        files = [os.fspath(_config_of(parsed.checkpoint)), *files]
+        flag = "--actual" if parsed.command == "ledger" else "--checkpoint"
+        files = [os.fspath(_config_of(flag, parsed.checkpoint)), *files]
     if not files and not defaults:
         raise ValueError("Name a run file, for example gin/runs/quickstart.gin.")
     given = {"data_dir": parsed.data_dir, "prepared_dir": parsed.prepared_dir}
@@ -80,12 +81,57 @@ def parse_gin(
     return files
 
 
-def _config_of(checkpoint: str) -> epath.Path:
+def whole_number(smallest: int) -> Callable[[str], int]:
+    """An argument's type: a whole number from `smallest` on."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = smallest - 1
+        if number < smallest:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {smallest}, not {text!r}"
+            )
+        return number
+
+    return parse
+
+
+def check_output(flag: str, path: str | None) -> None:
+    """Raises ValueError where a flag names a file that cannot be written, before any work is done for it."""
+    if path is None or "://" in path:
+        return
+    file = pathlib.Path(path)
+    if file.is_dir():
+        raise ValueError(f"{flag} {path} is a folder; name a file.")
+    _check_parent(flag, path, file.absolute().parent)
+
+
+def check_folder(flag: str, path: str) -> None:
+    """The same for a folder that may be there or not."""
+    if "://" in path:
+        return
+    folder = pathlib.Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{flag} {path} is a file; name a folder.")
+    _check_parent(flag, path, folder.absolute())
+
+
+def _check_parent(flag: str, path: str, folder: pathlib.Path) -> None:
+    """Raises ValueError where a folder neither is one that can be written to, nor can be made."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not there.is_dir():
+        raise ValueError(f"{flag} {path} cannot be written: {there} is a file.")
+    # /proc says that root may write there.
+    if not os.access(there, os.W_OK) or there.is_relative_to("/proc"):
+        raise ValueError(f"{flag} {path} cannot be written: {there} is not writable.")
+
+
+def _config_of(flag: str, checkpoint: str) -> epath.Path:
     path = epath.Path(checkpoint) / run_folder.CONFIG
     if not path.exists():
-        raise ValueError(
-            f"--checkpoint {checkpoint} is no run folder: it has no {run_folder.CONFIG}."
-        )
+        raise ValueError(f"{flag} {checkpoint} is no run folder: it has no {run_folder.CONFIG}.")
     return path
 
 
@@ -93,7 +139,12 @@ def modules_of(package: str) -> tuple[str, ...]:
     """The modules of a package that a catalog can hold, by name."""
     from flantune.data import catalog
 
-    folder = importlib.import_module(package).__path__
+    try:
+        folder = importlib.import_module(package).__path__
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"There is no package {package!r} to search: {error}. Run from the folder that holds it."
+        ) from error
     names = sorted(f"{package}.{module.name}" for module in pkgutil.iter_modules(folder))
     return tuple(
         name

@@ -14,7 +14,11 @@ def add(commands: shared.Commands) -> None:
     )
     parser = shared.command(commands, "show", _run, about, files="[RUN.gin] [NAME]")
     parser.add_argument(
-        "-n", "--num_examples", type=int, default=3, help="rendered examples of a task (default: 3)"
+        "-n",
+        "--num_examples",
+        type=shared.whole_number(0),
+        default=3,
+        help="rendered examples of a task (default: 3)",
     )
     parser.add_argument(
         "--setting", help="prompt setting of a task, for example few_shot.no_options"

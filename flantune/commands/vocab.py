@@ -20,7 +20,7 @@ def add(commands: shared.Commands) -> None:
     parser.add_argument("--output", required=True, metavar="FILE", help="the model to write")
     parser.add_argument(
         "--size",
-        type=int,
+        type=shared.whole_number(1),
         help="ids at most, sentinels included (default: the SIZE of the run's sentencepiece:SIZE)",
     )
     parser.add_argument("--mixture", help="mixture or task to train on (default: the run's)")
@@ -29,6 +29,7 @@ def add(commands: shared.Commands) -> None:
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     from flantune import experiments, gin_files, show
 
+    shared.check_output("--output", parsed.output)
     shared.parse_gin(parsed, bindings)
     job = gin_files.bind(
         experiments.train_vocabulary,

@@ -26,6 +26,11 @@ from flantune.data.held_out_plan import HeldOutPlan
 from flantune.prompting import settings as settings_lib
 
 T = TypeVar("T")
+_ENTRIES: dict[str, tuple[type, ...]] = {
+    "TASKS": (task_lib.InstructionTask, task_lib.TaskFamily),
+    "MIXTURES": (mixture_lib.Mixture,),
+    "PLANS": (HeldOutPlan,),
+}
 EXPORTS = ("TASKS", "MIXTURES", "SETTINGS", "PLANS")
 
 
@@ -159,6 +164,7 @@ def load(modules: Sequence[str], store: store_lib.Store, data_dir: pathlib.Path)
     problems: list[str] = []
     for module in modules:
         exported = _import(module)
+        _check_exports(module, exported)
         for entry in getattr(exported, "TASKS", ()):
             found = _tasks_of(entry, store, data_dir)
             if not found:
@@ -201,15 +207,45 @@ def _import(module: str) -> object:
     try:
         imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
-            raise
+        own = error.name and (module == error.name or module.startswith(error.name + "."))
+        advice = (
+            "Run from the folder that holds it, or install it." if own else "It needs that module."
+        )
         raise ValueError(
-            f"DataConfig.modules names {module!r}, which cannot be imported: {error}. Run from the folder that holds "
-            "it, or install it."
+            f"DataConfig.modules names {module!r}, which cannot be imported: {error}. {advice}"
+        ) from error
+    except (ValueError, KeyError, TypeError):
+        raise  # what a task or template says of itself
+    except Exception as error:  # whatever a user's module raises
+        raise ValueError(
+            f"DataConfig.modules names {module!r}, which cannot be imported: {type(error).__name__}: {error}."
         ) from error
     if not any(hasattr(imported, name) for name in EXPORTS):
         raise ValueError(f"The module {module!r} exports none of {', '.join(EXPORTS)}.")
     return imported
+
+
+def _check_exports(module: str, exported: object) -> None:
+    """Raises TypeError where an export of a module does not hold what it is there for."""
+    for name, kinds in _ENTRIES.items():
+        entries = getattr(exported, name, ())
+        if not isinstance(entries, list | tuple):
+            raise TypeError(
+                f"{name} of the module {module!r} must be a tuple, not a {type(entries).__name__}."
+            )
+        for entry in entries:
+            if not isinstance(entry, kinds):
+                wanted = " or ".join(kind.__name__ for kind in kinds)
+                raise TypeError(
+                    f"{name} of the module {module!r} must hold {wanted}, not {entry!r}."
+                )
+    settings = getattr(exported, "SETTINGS", {})
+    if not isinstance(settings, Mapping) or not all(
+        isinstance(setting, prompting.PromptSetting) for setting in settings.values()
+    ):
+        raise TypeError(
+            f"SETTINGS of the module {module!r} must be a dictionary of PromptSettings, not {settings!r}."
+        )
 
 
 def _add(known: dict[str, T], name: str, value: T, module: str) -> None:

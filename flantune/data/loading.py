@@ -48,9 +48,18 @@ def data_dir(config: DataConfig) -> pathlib.Path:
 
 
 def open_store(config: DataConfig) -> store_lib.Store:
-    """The prepared store of a run."""
+    """The prepared store of a run.
+
+    Raises:
+        ValueError: there is a file in its place.
+    """
     given = config.prepared_dir or os.environ.get("FLANTUNE_PREPARED_DIR")
-    return store_lib.Store(epath.Path(given or "~/.cache/flantune/prepared").expanduser())
+    root = epath.Path(given or "~/.cache/flantune/prepared").expanduser()
+    if "://" not in os.fspath(root) and os.path.isfile(root):  # a bucket is not asked
+        raise ValueError(
+            f"DataConfig.prepared_dir must be a folder, and {os.fspath(root)} is a file."
+        )
+    return store_lib.Store(root)
 
 
 def load_catalog(

@@ -41,8 +41,15 @@ def run(
         function: a function of a module; it and its results must be picklable.
         num_processes: at most so many workers, at least 1.
 
+    Raises:
+        ValueError: fewer than one worker.
+
     Workers die when the caller closes the iterator, is interrupted or is killed.
     """
+    if num_processes < 1:
+        raise ValueError(
+            f"num_processes must be a whole number of at least 1, not {num_processes}."
+        )
     waiting = list(range(len(jobs)))[::-1]
     busy: dict[connection.Connection, tuple[_Worker[Job, Result], int]] = {}
     try:

@@ -1,0 +1,214 @@
+"""Wrong input to the commands: one sentence with what, where and what is allowed; exit status 2; nothing is written."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import types
+
+import pytest
+
+from flantune import cli, testing
+from flantune.data import workers
+
+MODULE = "wrong_input_tasks"
+ROWS = [{"text": f"row {number}", "answer": "a"} for number in range(9)]
+RUN = testing.run_file(
+    {
+        "DataConfig.mixture": "wrong:task",
+        "DataConfig.modules": (MODULE,),
+        "DataConfig.vocabulary": "bytes",
+        "DataConfig.inputs_length": 32,
+        "DataConfig.targets_length": 16,
+        "DataConfig.batch_size": 4,
+        "CheckpointConfig.save_every_steps": 3,
+        "train.num_steps": 5,
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    """A working folder with a run file, a run folder that has no checkpoint, and a file `taken`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("FLANTUNE_PREPARED_DIR", str(tmp_path / "prepared"))
+    (tmp_path / "run.gin").write_text(RUN)
+    (tmp_path / "taken").write_text("")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "config.gin").write_text(RUN)
+    (tmp_path / "prompts.jsonl").write_text('{"inputs": "a"}\n')
+    task = testing.make_task("wrong:task", {"train": ROWS, "test": ROWS[:2]})
+    with testing.task_module(MODULE, [task]):
+        yield
+
+
+def fails(capsys, *arguments):
+    try:
+        status = cli.main(list(arguments))
+    except SystemExit as stop:  # argparse
+        status = stop.code
+    error = capsys.readouterr().err.strip().split("\n")[-1]
+    assert (status, error.startswith("flantune")) == (2, True), error
+    return error
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            b"x.y = [1, 2\n",
+            "broken.gin: EOF in multi-line statement: a bracket or quote is left open",
+        ),
+        (b"\xff\xfe\x00", "broken.gin: this is no text in UTF-8"),
+        (
+            b"from __gin__ import dynamic_registration\nfrom flantune import nothing\n",
+            "broken.gin, line 2: No module named 'flantune.nothing'",
+        ),
+    ],
+)
+def test_a_gin_file_that_cannot_be_read_is_named(capsys, tmp_path, text, expected):
+    (tmp_path / "broken.gin").write_bytes(text)
+    assert expected in fails(capsys, "prepare", "broken.gin")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("def x(:\n", "cannot be imported: SyntaxError: invalid syntax (broken_module.py, line 1)"),
+        ("import no_such_package", "No module named 'no_such_package'. It needs that module."),
+        ("raise RuntimeError('boom')", "cannot be imported: RuntimeError: boom"),
+        ("TASKS = ('x',)", "TASKS of the module 'broken_module' must hold InstructionTask"),
+        ("TASKS = 5", "TASKS of the module 'broken_module' must be a tuple, not a int"),
+        ("MIXTURES = ({},)", "must hold Mixture, not {}"),
+        ("PLANS = ('p',)", "must hold HeldOutPlan, not 'p'"),
+        ("SETTINGS = {'loud': 3}", "must be a dictionary of PromptSettings"),
+    ],
+)
+def test_a_module_that_cannot_be_used_says_why(capsys, tmp_path, text, expected):
+    (tmp_path / "broken_module.py").write_text(text)
+    sys.modules.pop("broken_module", None)
+    assert expected in fails(capsys, "lint", "broken_module")
+
+
+@pytest.mark.parametrize(
+    ("binding", "expected"),
+    [
+        ("DataConfig.held_out='plam'", "held-out plan 'plam', which does not exist"),
+        ("DataConfig.prepared_dir='taken'", "must be a folder, and taken is a file"),
+    ],
+)
+def test_a_binding_of_a_wrong_name_is_refused_before_anything_is_prepared(
+    capsys, tmp_path, binding, expected
+):
+    assert expected in fails(capsys, "prepare", "run.gin", f"--gin.{binding}")
+    assert not (tmp_path / "prepared").exists()
+
+
+@pytest.mark.parametrize(
+    ("binding", "expected"),
+    [
+        ("modules='tasks'", "modules must be a tuple of module names, not 'tasks'"),
+        ("mixture=5", "DataConfig.mixture must be a text, not 5"),
+    ],
+)
+def test_a_binding_of_the_wrong_type_is_one_sentence(binding, expected):
+    """In a process of its own, without the tests' checks of every signature."""
+    command = [
+        sys.executable,
+        "-m",
+        "flantune",
+        "prepare",
+        "run.gin",
+        f"--gin.DataConfig.{binding}",
+    ]
+    root = pathlib.Path(cli.__file__).parent.parent
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert expected in done.stderr.strip().split("\n")[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("prepare run.gin --num_processes -1", "at least 0, not '-1'"),
+        ("leakage run.gin --num_processes -1", "at least 0, not '-1'"),
+        ("show run.gin wrong:task -n -1", "at least 0, not '-1'"),
+        ("ledger run.gin --steps 0", "at least 1, not '0'"),
+        ("ledger run.gin --examples 0", "at least 1, not '0'"),
+        ("vocab run.gin --output v.model --size 0", "at least 1, not '0'"),
+        ("infer --checkpoint old --step -1", "at least 0, not '-1'"),
+        ("promptsource --gin.x=3", "promptsource reads no gin file"),
+        ("lint nopackage.*", "There is no package 'nopackage' to search"),
+        (f"lint {MODULE} --split tset", "'tset', which does not exist. Did you mean 'test'?"),
+        ("ledger --actual folder", "--actual folder is no run folder"),
+        ("ledger --diff nothing.json taken", "nothing.json is neither a run file (.gin) nor"),
+        ("ledger --diff folder taken", "folder is neither a run file (.gin) nor"),
+        ("infer --checkpoint old --input folder", "--input folder is a folder"),
+        (
+            "infer --checkpoint old --input prompts.jsonl --gin.infer.batch_size=0",
+            "experiments.infer.batch_size must be a whole number of at least 1, not 0",
+        ),
+        (
+            "infer --checkpoint old --input prompts.jsonl --gin.infer.max_decode_length=-4",
+            "experiments.infer.max_decode_length must be a whole number of at least 1, not -4",
+        ),
+    ],
+)
+def test_a_wrong_flag_is_one_sentence(capsys, arguments, expected):
+    assert expected in fails(capsys, *arguments.split())
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "ledger run.gin --csv",
+        "ledger run.gin --html",
+        "vocab run.gin --size 400 --output",
+        "infer --checkpoint old --input prompts.jsonl --output",
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(capsys, tmp_path, flag):
+    assert "folder is a folder; name a file" in fails(capsys, *flag.split(), "folder")
+    assert f"cannot be written: {tmp_path / 'taken'} is a file" in fails(
+        capsys, *flag.split(), "taken/x"
+    )
+    assert not (tmp_path / "prepared").exists()
+
+
+def test_an_output_in_a_folder_that_is_not_there_makes_the_folder(tmp_path, capsys):
+    assert cli.main(["ledger", "run.gin", "--csv", "new/deep/plan.csv"]) == 0
+    assert "wrong:task" in (tmp_path / "new" / "deep" / "plan.csv").read_text()
+
+
+def test_a_run_that_is_refused_leaves_no_folder(capsys, tmp_path):
+    assert "--run_dir taken is a file" in fails(capsys, "train", "run.gin", "--run_dir", "taken")
+    refused = ["train", "run.gin", "--gin.ModelConfig.vocab_size=20", "--run_dir"]
+    assert "vocab_size (20) must be at least" in fails(capsys, *refused, "new")
+    assert not (tmp_path / "new").exists()
+    # What was there stays.
+    assert "vocab_size (20) must be at least" in fails(capsys, *refused, "old")
+    assert (tmp_path / "old" / "config.gin").read_text() == RUN
+
+
+def test_fewer_than_one_worker_is_an_error_and_no_endless_loop():
+    with pytest.raises(ValueError, match="at least 1, not -1"):
+        list(workers.run(len, ["a"], -1))
+
+
+def test_prepare_reads_what_the_held_out_plan_evaluates(capsys, monkeypatch):
+    """A host without the sources can check the plan then."""
+    from flantune.data.held_out_plan import HeldOutPlan
+
+    module = types.ModuleType("wrong_input_plans")
+    module.PLANS = (HeldOutPlan(name="plan", evaluation={"wrong:task": "test"}),)
+    monkeypatch.setitem(sys.modules, "wrong_input_plans", module)
+    command = ["prepare", "run.gin", "--json", "--gin.DataConfig.held_out=plan"]
+    command.append(f"--gin.DataConfig.modules=('{MODULE}', 'wrong_input_plans')")
+    assert cli.main(command) == 0
+    assert json.loads(capsys.readouterr().out)["prepared"] == 2
+    assert pathlib.Path(os.environ["FLANTUNE_PREPARED_DIR"], "wrong", "task", "test").is_dir()
