@@ -21,7 +21,7 @@ import tensorstore
 from flantune.interop import mismatch, param_source, t5x_leaves
 from flantune.training import checkpoints, sharding
 
-_PARAMS, _STATE, _STEP = "params", "state", "step"
+_PARAMS, _STATE, _DATA, _STEP = "params", "state", "data", "step"
 _CHUNK_BYTES = 64 * 2**20  # of an array, written and read together
 _COMPRESSION_LEVEL = 1  # weights shrink little, and higher levels take longer than the disk
 
@@ -151,7 +151,8 @@ def write(
     # Orbax writes its own description of the tree around arrays of one number each; the real ones replace them.
     tiny = jax.tree.map(lambda leaf: np.zeros((1,) * len(leaf.shape), dtype), abstract)
     tree = {_PARAMS: tiny, _STEP: np.asarray(step, np.int32)}
-    ocp.save_checkpointables(folder, {_STATE: tree})
+    items = {_STATE: tree, _DATA: checkpoints.no_data_state()}
+    ocp.save_checkpointables(folder, items)
     for path, leaf in jax.tree_util.tree_leaves_with_path(abstract):
         name = sharding.path_name(path)
         stored = _create(folder / _STATE, (_PARAMS, *name.split("/")), leaf.shape, dtype)

@@ -115,6 +115,11 @@ class _DataFiles:
         return merge_process_states([json.loads(text) for text in self._texts.values()])
 
 
+def no_data_state() -> _DataFiles:
+    """The item "data" of a checkpoint that no run saved, such as a converted one."""
+    return _DataFiles({})
+
+
 def _crc32(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
