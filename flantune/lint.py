@@ -21,6 +21,7 @@ from flantune.data import (
     mixture_vocabulary,
     names as names_lib,
     prepare as prepare_lib,
+    seqio_tasks,
     store as store_lib,
     task as task_lib,
     vocabulary as vocabulary_lib,
@@ -38,12 +39,14 @@ class Report:
     Attributes:
         vocabulary: by the config's name.
         splits: the split of each task that was checked.
+        skipped: plain SeqIO members that could not be looked at, and why.
     """
 
     modules: tuple[str, ...]
     vocabulary: str
     splits: dict[str, str]
     findings: tuple[Finding, ...]
+    skipped: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def has_errors(self) -> bool:
@@ -55,6 +58,7 @@ class Report:
             "modules": list(self.modules),
             "vocabulary": self.vocabulary,
             "splits": self.splits,
+            "skipped": self.skipped,
             "counts": {
                 code: {"findings": len(found), "tasks": len({one.task for one in found})}
                 for code, found in by_code(self.findings).items()
@@ -64,10 +68,11 @@ class Report:
 
 
 def lint(*, data: DataConfig, tasks: str = "*") -> Report:
-    """Checks the tasks of the config's modules with its vocabulary. Prepares what is missing.
+    """Checks the tasks of the config's modules, and the plain SeqIO tasks that its mixtures reach. Prepares what is missing.
 
     Args:
-        data: its split is checked; of a task that lacks it, its first one.
+        data: its split is checked; of a task that lacks it, its first one. Plain SeqIO tasks are those of its mixture or,
+            without one, of all its modules' mixtures; they are prepared for its lengths and vocabulary.
         tasks: pattern of the names of the tasks to check.
 
     Raises:
@@ -75,6 +80,7 @@ def lint(*, data: DataConfig, tasks: str = "*") -> Report:
     """
     store, folder = loading.open_store(data), loading.data_dir(data)
     catalog = catalog_lib.load(data.modules, store, folder)
+    catalog, skipped = _with_seqio_tasks(catalog, store, data, tasks)
     chosen = fnmatch.filter(catalog.tasks, tasks)
     if not chosen:
         problem = names_lib.unknown("You asked to check the task", tasks, catalog.tasks)
@@ -93,7 +99,27 @@ def lint(*, data: DataConfig, tasks: str = "*") -> Report:
         vocabulary=data.vocabulary,
         splits=splits,
         findings=tuple(findings),
+        skipped=skipped,
     )
+
+
+def _with_seqio_tasks(
+    catalog: catalog_lib.Catalog, store: store_lib.Store, data: DataConfig, tasks: str
+) -> tuple[catalog_lib.Catalog, dict[str, str]]:
+    """The catalog with the plain SeqIO tasks that some mixtures or the pattern reach, and why others are not there."""
+    names = [data.mixture] if data.mixture else list(catalog.mixtures)
+    if tasks.startswith(seqio_tasks.PREFIX) and not any(mark in tasks for mark in "*?["):
+        names.append(tasks)
+    reached = seqio_tasks.reached(catalog, names)
+    try:
+        extended = seqio_tasks.extend(catalog, names, data, store)
+    except (
+        ValueError
+    ) as error:  # the vocabulary is still to be trained, or a module cannot be imported
+        return catalog, dict.fromkeys(reached, str(error))
+    found = {*extended.tasks, *extended.mixtures}
+    reasons = " ".join(extended.problems[len(catalog.problems) :])
+    return extended, {name: reasons for name in reached if name not in found}
 
 
 def _split(task: task_lib.InstructionTask, split: str) -> str:
@@ -165,6 +191,9 @@ def text(report: Report, *, show_all: bool) -> rich.console.Group:
         severity: sum(one.severity == severity and one.allowed is None for one in report.findings)
         for severity in lint_findings.SEVERITIES
     }
+    parts += [
+        rich.text.Text(f"Not checked: {name}. {reason}") for name, reason in report.skipped.items()
+    ]
     found = ", ".join(f"{count:,} {severity}s" for severity, count in counts.items())
     parts.append(
         rich.text.Text(

@@ -3,6 +3,7 @@
     lint_rows.py     degenerate tasks, from all prepared rows of a split; lint_leaks.py: answers that a prompt gives away
     lint_wording.py  templates as text
     lint_tokens.py   templates through a vocabulary
+    lint_ids.py      plain SeqIO tasks, whose rows are ids
 
 `lint_findings.py` lists the codes, and how a module allows one. `flantune lint` shows the findings.
 """
@@ -15,6 +16,7 @@ from flantune import prompting
 from flantune.data import (
     catalog as catalog_lib,
     lint_findings,
+    lint_ids,
     lint_rows,
     lint_tokens,
     lint_wording,
@@ -62,14 +64,18 @@ def lint(
         if manifest is None:
             message = f"The split {split!r} is not prepared."
             findings.append(Finding(code="no_rows", task=name, message=message))
-            findings += lint_wording.check(task, (), ())
+            findings += () if task.is_tokenized else lint_wording.check(task, (), ())
+        elif task.is_tokenized:
+            findings += lint_ids.check(task, manifest, store.reader(manifest), vocabulary)
         else:
             reader = store.reader(manifest)
             rows = _sample_rows(task, reader)
             sample = list(_prompts(task, split, reader, rows))
             findings += lint_rows.check(task, reader)
             findings += lint_wording.check(task, tuple(manifest.schema), reader.fetch(rows))
-        findings += tokens.check(task, lint_tokens.Sample(prompts=sample, separators=separators))
+        if not task.is_tokenized:
+            shown = lint_tokens.Sample(prompts=sample, separators=separators)
+            findings += tokens.check(task, shown)
     return lint_findings.allow(findings, _allowed(catalog))
 
 

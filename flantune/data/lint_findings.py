@@ -154,6 +154,32 @@ CODES = {
         "a field that the prompt shows is the answer itself",
         "Remove the field from the templates.",
     ),
+    # Rows of ids, of plain SeqIO tasks.
+    "unknown_ids": Code(
+        "warning",
+        "rows hold the id of what the vocabulary does not know",
+        "Use a vocabulary with byte fallback (flantune vocab) for the task and the run.",
+    ),
+    "inner_eos": Code(
+        "warning",
+        "inputs or targets go on after an end of sequence, at which generation stops",
+        "Append the end of sequence last, once.",
+    ),
+    "no_eos": Code(
+        "warning",
+        "targets that are not cut have no end of sequence, so a model never learns to stop",
+        "Add seqio.preprocessors.append_eos to the task.",
+    ),
+    "cut_ids": Code(
+        "note",
+        "rows are longer than the run's lengths",
+        "Raise DataConfig.inputs_length or targets_length, or shorten the rows in the task's preprocessors.",
+    ),
+    "no_ids": Code(
+        "note",
+        "rows have empty inputs or targets and were left out",
+        "Filter them in the task's preprocessors.",
+    ),
     "row_in_constants": Code(
         "warning",
         "rows stand, with their answers, in the task's own constants (its solved examples)",

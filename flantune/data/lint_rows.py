@@ -6,7 +6,7 @@ look at templates. Read `lint.py` next.
 
 import array
 import collections
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import functools
 import math
 
@@ -28,17 +28,25 @@ _SORTED_RUNS = 0.5  # of the runs to be expected
 _MIN_CONSTANT_MATCH = 20  # characters; shorter inputs stand in an instruction by accident
 
 
-def check(task: task_lib.InstructionTask, reader: store_lib.Reader) -> Iterator[Finding]:
-    """Findings of a task's rows."""
+def check(
+    task: task_lib.InstructionTask,
+    reader: store_lib.Reader,
+    text_of: Callable[[str], str] = str,
+) -> Iterator[Finding]:
+    """Findings of a task's rows; where they hold ids, without those that take words.
+
+    Args:
+        text_of: an answer as a message shows it.
+    """
     facts = _Facts(task)
     for first in range(0, len(reader), _CHUNK):
         for fields in reader.fetch(range(first, min(first + _CHUNK, len(reader)))):
             facts.add(fields)
     for code, message in (
-        *_answer_problems(facts),
+        *_answer_problems(facts, text_of),
         *_duplicate_problems(facts),
         *_constant_problems(facts),
-        *lint_leaks.problems(task, reader, facts.labels),
+        *(() if task.is_tokenized else lint_leaks.problems(task, reader, facts.labels)),
     ):
         yield Finding(code=code, task=task.name, message=message)
 
@@ -112,7 +120,7 @@ class _Facts:
         return tuple(self.answers) if are_labels else ()
 
 
-def _answer_problems(facts: _Facts) -> Iterator[tuple[str, str]]:
+def _answer_problems(facts: _Facts, text_of: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     total = len(facts)
     if facts.empty:
         yield "empty_answer", f"{facts.empty:,} of {total:,} rows have an empty answer."
@@ -125,11 +133,11 @@ def _answer_problems(facts: _Facts) -> Iterator[tuple[str, str]]:
         return
     answer, count = next(iter(facts.answers.items()))
     if count == total:
-        yield "single_label", f"All {total:,} rows have the answer {_shown(answer)}."
+        yield "single_label", f"All {total:,} rows have the answer {_shown(text_of(answer))}."
     elif count > _MAJORITY * total:
         yield (
             "majority_label",
-            f"{count:,} of {total:,} rows ({count / total:.1%}) have the answer {_shown(answer)}.",
+            f"{count:,} of {total:,} rows ({count / total:.1%}) have the answer {_shown(text_of(answer))}.",
         )
     if total >= _MIN_SORTED_ROWS and len(facts.labels) > 1:
         runs, expected, z = runs_test(facts.first_answers)

@@ -154,12 +154,12 @@ def extend(
     Raises:
         ValueError: a module cannot be imported, or the run's vocabulary is still to be trained.
     """
-    reached = sorted(_reached(catalog, names))
-    wanted = [task_lib.split_name(name)[0].removeprefix(PREFIX) for name in reached]
+    found = reached(catalog, names)
+    wanted = [task_lib.split_name(name)[0].removeprefix(PREFIX) for name in found]
     if not wanted:
         return catalog
     if not config.seqio_modules:
-        problem = f"{reached[0]!r} needs the module that registers it in DataConfig.seqio_modules."
+        problem = f"{found[0]!r} needs the module that registers it in DataConfig.seqio_modules."
         return dataclasses.replace(catalog, problems=(*catalog.problems, problem))
     if vocabulary_lib.size_to_train(config.vocabulary) is not None:
         raise ValueError(
@@ -185,7 +185,7 @@ def extend(
     )
 
 
-def _reached(catalog: catalog_lib.Catalog, names: Iterable[str]) -> set[str]:
+def reached(catalog: catalog_lib.Catalog, names: Iterable[str]) -> list[str]:
     """Names of SeqIO tasks and mixtures among some names and, through mixtures, their members."""
     waiting, seen = list(names), set[str]()
     while waiting:
@@ -193,7 +193,7 @@ def _reached(catalog: catalog_lib.Catalog, names: Iterable[str]) -> set[str]:
         if name not in seen and name in catalog.mixtures:
             waiting += catalog.mixtures[name].rates
         seen.add(name)
-    return {name for name in seen if name.startswith(PREFIX)}
+    return sorted(name for name in seen if name.startswith(PREFIX))
 
 
 def _make_task(

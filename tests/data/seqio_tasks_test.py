@@ -12,7 +12,7 @@ import types
 import numpy as np
 import pytest
 
-from flantune import testing
+from flantune import lint as lint_job, testing
 from flantune.configs import DataConfig
 from flantune.data import (
     Mixture,
@@ -418,7 +418,20 @@ def test_settings_are_refused(ready):
         loading.bind_mixture(ready.catalog, ready.store, SPANS + "#no_options", split="train")
 
 
-# ---- vocabularies of SeqIO
+# ---- lint
+
+
+def test_lint_checks_the_seqio_tasks_that_a_run_reaches(place, ready):
+    mixture = Mixture(name="s_linted", rates={"s:text": 1, CUT: 1, "seqio:whole_line": 1})
+    config = make_config(place, mixture="s_linted", modules=("seqio_linted",))
+    with testing.task_module("seqio_linted", [TEXT], [mixture]):
+        report = lint_job.lint(data=config)
+    assert report.splits == {"s:text": "train", CUT: "train"}
+    found = {one.code: one.message for one in report.findings if one.task == CUT}
+    cut = sum(len(line) + 1 > LENGTHS["targets"] for line in LINES)
+    assert found["cut_ids"].startswith(f"{cut} of 32 rows lose the end")
+    assert "Did you mean 'whole_lines'" in report.skipped["seqio:whole_line"]
+    assert set(lint_job.lint(data=make_config(place), tasks=SPANS).splits) == {SPANS}
 
 
 # ---- the whole way
