@@ -90,7 +90,7 @@ def load_train_state(
     for source, tree in ((checkpoint, abstract.params), (statistics, wanted)):
         problems = mismatch.compare(source.arrays, tree)
         if problems:
-            raise ValueError(problems.table(source.description))
+            raise mismatch.MismatchError(problems.table(source.description))
     step = np.asarray(checkpoint.step, np.int32)
     loaded = load_params.load_params(statistics, wanted)
     return state_lib.TrainState(

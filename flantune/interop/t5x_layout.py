@@ -10,15 +10,13 @@ import re
 
 from flantune.interop import t5x_leaves
 
-# encoder/encoder/mlp/wo/kernel: the second "encoder" is the name of the scan.
-_SCANNED = re.compile(r"(encoder|decoder)/\1/(.+)")
 _HEADS_LAST = re.compile(r"attention/(query|key|value)/kernel")  # [emb, heads, head_dim]
 _HEADS_FIRST = re.compile(r"attention/out/kernel")  # [heads, head_dim, emb]
 
 
 def is_scanned(names: Mapping[str, t5x_leaves.Leaf]) -> bool:
     """Whether parameters of these names come from a model that scans its layers."""
-    return any(_SCANNED.fullmatch(name) for name in names)
+    return any(t5x_leaves.STACK_NAME.fullmatch(name) for name in names)
 
 
 def separate(leaves: Mapping[str, t5x_leaves.Leaf], *, what: str) -> dict[str, t5x_leaves.Leaf]:
@@ -31,7 +29,7 @@ def separate(leaves: Mapping[str, t5x_leaves.Leaf], *, what: str) -> dict[str, t
     found: dict[str, t5x_leaves.Leaf] = {}
     depths: dict[str, dict[str, int]] = {"encoder": {}, "decoder": {}}
     for name, leaf in leaves.items():
-        scanned = _SCANNED.fullmatch(name)
+        scanned = t5x_leaves.STACK_NAME.fullmatch(name)
         if not scanned:
             found[name] = _joined(name, leaf)
             continue

@@ -7,6 +7,7 @@ local or in a bucket. `t5x_layout.py` builds the views, `t5x_native.py` and `t5x
 
 from collections.abc import Mapping
 import dataclasses
+import re
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from etils import epath
@@ -19,6 +20,10 @@ from flantune.interop import param_source
 KvSpec: TypeAlias = dict[str, object]
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 BUCKET_PREFIX = "gs://"
+# encoder/encoder/mlp/wo/kernel: a scanned model's stack of layers; the second "encoder" is the name of the scan.
+STACK_NAME = re.compile(r"(?:.*/)?(encoder|decoder)/\1/(.+)")
+# A chunk of a stack holds parts of all its layers, which are read one by one: without a cache, each would decode it anew.
+_STACK_CACHE_BYTES = 2 * 2**30
 
 
 @runtime_checkable
@@ -62,8 +67,15 @@ def open_zarr(kvstores: Mapping[str, KvSpec], *, what: str) -> dict[str, Leaf]:
     Raises:
         ValueError: one cannot be opened.
     """
+    plain = tensorstore.Context()
+    cached = tensorstore.Context({"cache_pool": {"total_bytes_limit": _STACK_CACHE_BYTES}})
     opening = {
-        name: tensorstore.open({"driver": "zarr", "kvstore": spec}, open=True, read=True)
+        name: tensorstore.open(
+            {"driver": "zarr", "kvstore": spec, "recheck_cached_data": "open"},
+            open=True,
+            read=True,
+            context=cached if STACK_NAME.fullmatch(name) else plain,
+        )
         for name, spec in kvstores.items()
     }
     leaves: dict[str, Leaf] = {}

@@ -318,3 +318,14 @@ def test_a_checkpoint_that_t5x_wrote():
     folder = T5X_DATA / "native" / "checkpoint_8" / f"target.{query.replace('/', '.')}"
     spec = {"driver": "zarr", "kvstore": {"driver": "file", "path": str(folder)}}
     assert_array_equal(checkpoint.read(query), tensorstore.open(spec).result().read().result())
+
+
+def test_chunks_of_a_stack_are_read_once_for_all_layers(tmp_path):
+    stack = _numbers(EMB, LAYERS, MLP)
+    _write_native(tmp_path / "checkpoint_7", {"encoder": {"encoder": {"wi": {"kernel": stack}}}})
+    checkpoint = t5x_checkpoint.open(tmp_path)
+    assert_array_equal(checkpoint.read("encoder/layers_0/wi/kernel"), stack[:, 0])
+    folder = tmp_path / "checkpoint_7" / "target.encoder.encoder.wi.kernel"
+    for file in folder.glob("0.0.*"):  # layers 0 and 1
+        file.unlink()
+    assert_array_equal(checkpoint.read("encoder/layers_1/wi/kernel"), stack[:, 1])
