@@ -63,7 +63,9 @@ class Store:
                     f"{task!r}, split {split!r}: {name!r} cannot be a folder's name; use letters, digits, '_', '-', "
                     "'.', not starting with '.'."
                 )
-        return self.root / family / dataset / split
+        return (
+            self.root / f"{family}/{dataset}/{split}"
+        )  # joined once: it is asked for thousands of times
 
     def manifest(self, task: str | task_lib.InstructionTask, split: str) -> Manifest | None:
         """The manifest of a split, or None where it is not prepared or was prepared in another format."""

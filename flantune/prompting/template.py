@@ -73,7 +73,6 @@ def _check_filters(text: str, field: str, names: list[str]) -> None:
 
 
 @functools.lru_cache(maxsize=65_536)
-@functools.lru_cache(maxsize=65_536)
 def fields_of(text: str) -> tuple[str, ...]:
     """The names of the fields in `text`, in order of first use."""
     return tuple(dict.fromkeys(field for _, field, _ in parse(text) if field is not None))
