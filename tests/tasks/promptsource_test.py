@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from flantune.data import catalog as catalog_lib, loading, prepare, prompts, store as store_lib
+from flantune.data import (
+    catalog as catalog_lib,
+    loading,
+    prepare,
+    prompts,
+    store as store_lib,
+    tokenize,
+    vocabulary,
+)
 from flantune.interop import promptsource as promptsource_lib, promptsource_rows
 from tasks import promptsource
 
@@ -77,6 +85,22 @@ def test_a_folder_of_template_files_and_one_of_rows(data_dir, tmp_path):
     columns = {"premise": "P0.", "hypothesis": "H0.", "label": 0, "answer": "yes"}
     assert reader[0] == {**columns, note: []}
     assert [row[note] for row in reader.fetch(range(4))] == [[], ["what follows"]] * 2
+
+
+def test_what_ranking_needs_of_a_jinja_template(data_dir, tmp_path):
+    catalog, store = catalog_of(data_dir, tmp_path)
+    task = catalog.task("promptsource:glue_rte")
+    prepare.prepare([(task, ["train"])], store, data_dir, num_processes=0).raise_if_failed()
+    (member,) = loading.bind_mixture(catalog, store, task.name, split="train").members
+    tokenizer = tokenize.Tokenizer(
+        vocabulary.ByteVocabulary(), inputs_length=64, targets_length=8, seed=0
+    )
+    requests = [prompts.Request(member, 0, 0)]
+    (asked,) = (result.prompt for result in tokenizer.tokenize(requests))
+    template = task.templates[asked.template]
+    assert [template.target_of(candidate) for candidate in asked.candidates] == ["yes", "no"]
+    assert asked.choices == ("yes", "no")
+    assert tokenizer.unconditional(requests, [asked]) == ["So,  Right?"]
 
 
 def test_members_render_their_own_kind_of_template(data_dir, tmp_path):
