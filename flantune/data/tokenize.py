@@ -13,7 +13,7 @@ import dataclasses
 
 from flantune import prompting
 from flantune.data import prompts as prompts_lib, seqio_tasks, vocabulary as vocabulary_lib
-from flantune.prompting import filters, rendering
+from flantune.prompting import filters, rendering, template as template_lib
 
 _MAX_ATTEMPTS = 12  # each takes at least a tenth off: 0.9 ** 12 leaves 28 % of the first guess
 
@@ -69,7 +69,7 @@ class Tokenizer:
             "Rain fell.\nDid it rain?\nOptions:\n(A) no\n(B) yes"  ->  "\nDid it rain?\nOptions:\n(A) no\n(B) yes"
 
         What the wording says stays, and so do the task's constants and the options as shown: "(B)" means nothing without
-        them. None where the wording has no prompt without fields, or it does not fit.
+        them. None where the wording is of another language, whose words may depend on the fields, or does not fit.
         """
         return [
             self._without_fields(material, prompt)
@@ -82,9 +82,12 @@ class Tokenizer:
         self, material: prompts_lib.Material, shown: prompting.Prompt
     ) -> str | None:
         task = material.request.member.task
+        template = task.templates[shown.template]
+        if isinstance(template, template_lib.SelfRendering):
+            return None  # its wording may turn on a field: "because" or "so"
         emptied = {
             name: _shorter(material.fields[name], 0)
-            for name in task.templates[shown.template].input_fields
+            for name in template.input_fields
             if name in material.fields and name not in (task.answer_choices, rendering.LABEL)
         }
         prompt, ids = self._fit(material, shots=0, shortened=emptied)

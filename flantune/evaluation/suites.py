@@ -234,7 +234,7 @@ def _log_ranking(
     empty = sum(prompt is None for prompt in unconditional)
     if empty:
         logging.info(
-            "%s: the unconditional prompt of %s of %s questions is empty, as their wording has none without fields.",
+            "%s: the unconditional prompt of %s of %s questions is empty, as their wording has none without fields that fits.",
             name,
             empty,
             len(examples),
