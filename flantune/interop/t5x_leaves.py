@@ -59,6 +59,12 @@ def kvstore(folder: epath.PathLike, name: str = "") -> KvSpec:
     return {"driver": "file", "path": f"{place}/"}
 
 
+def ocdbt(folder: epath.PathLike, name: str = "") -> KvSpec:
+    """The store of an OCDBT database in a folder, or of what it holds below `name`."""
+    database: KvSpec = {"driver": "ocdbt", "base": kvstore(folder)}
+    return {**database, "path": f"{name}/"} if name else database
+
+
 def open_zarr(kvstores: Mapping[str, KvSpec], *, what: str) -> dict[str, Leaf]:
     """Opens zarr (version 2) arrays by name, all at once, reading only their metadata.
 
@@ -105,7 +111,7 @@ class StoredLeaf:
         return _BFLOAT16 if stored == np.uint16 else stored
 
     def read(self, index: param_source.Index | None = None) -> np.ndarray:
-        part = self.store if index is None else self.store[index]
+        part = self.store if index is None else self.store[_bounded(index, self.shape)]
         array = np.asarray(part.read().result())
         return array.view(_BFLOAT16) if array.dtype == np.uint16 else array
 
@@ -179,6 +185,11 @@ class JoinedLeaf:
         )
         kept = slice(start - first * inner, stop - first * inner)
         return joined[(slice(None),) * self.axis + (kept,)]
+
+
+def _bounded(index: param_source.Index, shape: tuple[int, ...]) -> param_source.Index:
+    """The same part in TensorStore's terms, where -1 is no last row but one that does not exist."""
+    return tuple(slice(*part.indices(size)) for part, size in zip(index, shape, strict=True))
 
 
 def _whole(shape: tuple[int, ...]) -> param_source.Index:

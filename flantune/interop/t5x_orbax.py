@@ -131,22 +131,20 @@ def holds_placeholders(content: Mapping[str, object]) -> bool:
 
 
 def _in_ocdbt(folder: epath.Path, *, what: str) -> dict[str, t5x_leaves.Leaf]:
-    base = t5x_leaves.kvstore(folder)
-    database: t5x_leaves.KvSpec = {"driver": "ocdbt", "base": base}
-    keys = _keys(database, what=what)
+    keys = _keys(folder, what=what)
     names = [key.removesuffix(_ZARR_FILE) for key in keys if key.endswith(_ZARR_FILE)]
     if not names:
         newer = any(key.endswith("zarr.json") for key in keys)
         held = "arrays of zarr version 3, which t5x neither writes nor reads" if newer else "none"
         raise ValueError(f"{what} should hold arrays of zarr version 2, but holds {held}.")
     return t5x_leaves.open_zarr(
-        {name.replace(".", "/"): {**database, "path": f"{name}/"} for name in names}, what=what
+        {name.replace(".", "/"): t5x_leaves.ocdbt(folder, name) for name in names}, what=what
     )
 
 
-def _keys(database: t5x_leaves.KvSpec, *, what: str) -> list[str]:
+def _keys(folder: epath.Path, *, what: str) -> list[str]:
     try:
-        store = tensorstore.KvStore.open(database).result()
+        store = tensorstore.KvStore.open(t5x_leaves.ocdbt(folder)).result()
         return [key.decode() for key in store.list().result()]
     except ValueError as error:
         reason = str(error).split("\n")[0]

@@ -165,6 +165,7 @@ def test_t5x_trains_on_from_what_flantune_writes(place, trained):
     written = t5x_orbax.write(place / "again", source, step=STEPS, optimizer_state=states)
     bindings = {"TRAIN_STEPS": 2 * STEPS, "EVAL_PERIOD": STEPS, "EVAL_STEPS": 1}
     bindings |= {"INITIAL_CHECKPOINT_PATH": str(written)}
+    bindings["utils.RestoreCheckpointConfig.mode"] = "specific"
     bindings["utils.SaveCheckpointConfig.period"] = STEPS
     model_dir = place / "further"
     _run(place, "train", "gin/t5x/train_tiny.gin", MODEL_DIR=str(model_dir), **bindings)

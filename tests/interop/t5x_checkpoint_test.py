@@ -136,6 +136,8 @@ def test_every_generation_gives_the_same_arrays_step_and_statistics(writer, dtyp
     assert_array_equal(checkpoint.read(KERNEL), _numbers(3, 2, dtype=dtype))
     rows = (slice(1, 4), slice(1, 2))
     assert_array_equal(checkpoint.read("token_embedder/embedding", rows), [[3], [5], [7]])
+    last = (slice(-1, None), slice(None))
+    assert_array_equal(checkpoint.read("token_embedder/embedding", last), [[10, 11]])
     assert (checkpoint.step, checkpoint.scanned) == (7, False)
     assert list(checkpoint.optimizer_state.arrays) == [f"{KERNEL}/v"]
     assert_array_equal(checkpoint.optimizer_state.read(f"{KERNEL}/v"), 0.5 * _numbers(3, 2))
@@ -246,7 +248,14 @@ def test_places_in_a_bucket_and_on_disk():
     assert t5x_leaves.kvstore("gs://models") == {"driver": "gcs", "bucket": "models", "path": ""}
     on_disk = {"driver": "file", "path": "/models/checkpoint_8/state/"}
     assert t5x_leaves.kvstore("/models/checkpoint_8/", "state") == on_disk
-    for spec in (t5x_leaves.kvstore(place, "a"), t5x_leaves.kvstore("/models", "a")):
+    bucket = t5x_leaves.kvstore(place, "state")
+    database = t5x_leaves.ocdbt(f"{place}/state", "target.encoder.encoder_norm.scale")
+    assert database == {
+        "driver": "ocdbt",
+        "base": bucket,
+        "path": "target.encoder.encoder_norm.scale/",
+    }
+    for spec in (bucket, t5x_leaves.kvstore("/models", "a"), database):
         assert tensorstore.KvStore.Spec(spec).to_json() == spec
 
 

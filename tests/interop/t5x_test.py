@@ -104,7 +104,8 @@ def test_the_tiny_run_trains_a_tiny_model_from_scratch(run, tmp_path):
     config = called["model"].module.config
     assert (config.vocab_size, config.emb_dim, config.dtype) == (384, 8, "float32")
     assert called["model"].loss_normalizing_factor == "NUM_REAL_TARGET_TOKENS"
-    assert called["checkpoint_cfg"].restore.path == []
+    restore = called["checkpoint_cfg"].restore
+    assert (restore.path, restore.mode) == ([], "latest")
     configs = [called[f"{name}_dataset_cfg"] for name in ("train", "train_eval", "infer_eval")]
     assert [config.mixture_or_task_name for config in configs] == ["t5x_mixture"] * 3
     assert [config.split for config in configs] == ["train", "validation", "validation"]
