@@ -3,6 +3,8 @@
 import pathlib
 
 from flax import serialization, traverse_util
+import jax
+import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 from numpy.testing import assert_array_equal
@@ -91,6 +93,15 @@ def _write_ocdbt(folder, target):
         ocp.save_checkpointables(folder, {"state": _orbax_tree(target)})
 
 
+def _write_by_manager(folder, target):
+    """As t5x at its head writes: jax arrays, through the manager of Orbax's older interface."""
+    options = orbax.CheckpointManagerOptions(step_prefix="checkpoint")
+    tree = jax.tree.map(jnp.asarray, _orbax_tree(target))
+    save = orbax.args.Composite(state=orbax.args.PyTreeSave(tree))
+    with orbax.CheckpointManager(folder.parent, options=options, item_names=("state",)) as manager:
+        manager.save(7, args=save)
+
+
 def _write_folders(folder, target):
     """As Orbax wrote before OCDBT, with the description of the tree that it writes today."""
     with orbax.Checkpointer(orbax.PyTreeCheckpointHandler(use_ocdbt=False)) as checkpointer:
@@ -117,6 +128,7 @@ WRITERS = {
     "native, from Google": lambda folder, tree: _write_native(folder, tree, driver="gfile"),
     "native, inline": lambda folder, tree: _write_native(folder, tree, inline=(KERNEL,)),
     "Orbax, OCDBT": _write_ocdbt,
+    "Orbax, manager": _write_by_manager,
     "Orbax, folders": _write_folders,
     "Orbax, placeholders": _write_placeholders,
 }
