@@ -6,6 +6,7 @@ dict that says which TensorStore array holds it. `write` makes one; `t5x_checkpo
 """
 
 from collections.abc import Iterator, Mapping
+import contextlib
 import math
 import uuid
 
@@ -56,21 +57,14 @@ def write(
     """
     check_dtype(dtype)
     final = new_folder(folder, step)
-    is_bucket = str(final).startswith(t5x_leaves.BUCKET_PREFIX)
-    place = final if is_bucket else final.parent / f".{final.name}.{uuid.uuid4().hex}.tmp"
-    place.mkdir(parents=True, exist_ok=is_bucket)
-    try:
+    with renamed_when_whole(final) as place:
+        place.mkdir(exist_ok=True)
         state: dict[str, object] = {"step": np.asarray(step, np.int32)}
         if optimizer_state is not None:
             state["param_states"] = _write_arrays(place, "state.param_states", optimizer_state)
         target = _write_arrays(place, "target", source, dtype)
         content = {"version": _VERSION, "optimizer": {"state": state, "target": target}}
         atomic.write_bytes(place / FILE, serialization.msgpack_serialize(content))
-        if not is_bucket:
-            place.rename(final)
-    except BaseException:
-        place.rmtree(missing_ok=True)
-        raise
     return final
 
 
@@ -92,6 +86,24 @@ def new_folder(folder: epath.PathLike, step: int) -> epath.Path:
             f"{final} exists already. Delete it or write to another folder or step."
         )
     return final
+
+
+@contextlib.contextmanager
+def renamed_when_whole(final: epath.Path) -> Iterator[epath.Path]:
+    """A folder to write in, which gets its name when the block ends and is gone when it fails.
+
+    In a bucket it is `final` from the start.
+    """
+    is_bucket = str(final).startswith(t5x_leaves.BUCKET_PREFIX)
+    place = final if is_bucket else final.parent / f".{final.name}.{uuid.uuid4().hex}.tmp"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield place
+        if not is_bucket:
+            place.rename(final)
+    except BaseException:
+        place.rmtree(missing_ok=True)
+        raise
 
 
 def _write_arrays(

@@ -2,13 +2,13 @@
 
 t5x writes arrays of zarr version 2 into one OCDBT database; for a time it wrote each to a folder of its own, with a
 msgpack file whose leaves are "PLACEHOLDER://NAME". Both are read with TensorStore, without Orbax.
-`write` makes one with a database, through Orbax; `t5x_checkpoint.py` opens them.
+`write` makes one with a database; `t5x_checkpoint.py` opens them.
 """
 
 from collections.abc import Iterable, Mapping
+import dataclasses
 import json
-import pathlib
-import tempfile
+import math
 
 from etils import epath
 from flax import traverse_util
@@ -21,6 +21,7 @@ from flantune.interop import param_source, t5x_leaves, t5x_native
 ITEM = "state"
 OCDBT_FILE = "manifest.ocdbt"
 METADATA_FILE = "_METADATA"
+SMALL_BYTES = 2**20  # of an array that Orbax may write itself
 _PLACEHOLDER = "PLACEHOLDER://"
 _ZARR_FILE = "/.zarray"
 
@@ -33,54 +34,71 @@ def write(
     dtype: str = "float32",
     optimizer_state: param_source.ParamSource | None = None,
 ) -> epath.Path:
-    """Writes `folder/checkpoint_<step>` through Orbax, as t5x reads it; returns its path. Arguments and errors are those
-    of `t5x_native.write`.
+    """Writes `folder/checkpoint_<step>` as t5x writes and reads it at its head; returns its path. Arguments and errors are
+    those of `t5x_native.write`.
 
-    Orbax wants all arrays at once. So that they need not be in memory, they are first written one by one to a scratch
-    folder, beside `folder` if that is local, and given to Orbax as memory-mapped files: it takes the disk space of the
-    model a second time, for a while.
+    Orbax wants all arrays in memory. So it writes the tree with the small arrays, and one number in place of each large
+    one; TensorStore then puts the large ones there, one by one. In a bucket, where nothing can be renamed, the folder has
+    its name before it is whole.
     """
     t5x_native.check_dtype(dtype)
     final = t5x_native.new_folder(folder, step)
-    is_bucket = str(final).startswith(t5x_leaves.BUCKET_PREFIX)
-    if not is_bucket:
-        final.parent.mkdir(parents=True, exist_ok=True)
-    beside = None if is_bucket else str(final.parent)
-    with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=beside) as scratch:
-        place = pathlib.Path(scratch)
+    with t5x_native.renamed_when_whole(final) as place:
+        large: dict[str, _Part] = {}
         state: dict[str, object] = {"step": np.asarray(step, np.int32)}
         if optimizer_state is not None:
-            state["param_states"] = _mapped(place / "states", optimizer_state)
-        target = _mapped(place / "target", source, t5x_native.DTYPES[dtype])
-        with _writing():
-            ocp.save_checkpointables(final, {ITEM: {"target": target, "state": state}})
+            state["param_states"] = _tree("state.param_states", optimizer_state, None, large)
+        target = _tree("target", source, t5x_native.DTYPES[dtype], large)
+        context = ocp.Context()
+        context.array.saving.use_zarr3 = False
+        with context:
+            ocp.save_checkpointables(place, {ITEM: {"target": target, "state": state}})
+        for path, part in large.items():
+            _put(place / ITEM, path, part.read())
     return final
 
 
-def _mapped(
-    place: pathlib.Path, source: param_source.ParamSource, dtype: np.dtype | None = None
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """An array of a source, in the dtype in which it is written."""
+
+    source: param_source.ParamSource
+    name: str
+    dtype: np.dtype
+
+    def read(self) -> np.ndarray:
+        return self.source.read(self.name).astype(self.dtype, copy=False)
+
+
+def _tree(
+    prefix: str,
+    source: param_source.ParamSource,
+    dtype: np.dtype | None,
+    large: dict[str, _Part],
 ) -> dict:
-    """The tree of a source's arrays, in files that are mapped into memory."""
-    place.mkdir()
-    leaves = {}
-    for number, (name, info) in enumerate(source.arrays.items()):
-        kept = info.dtype if dtype is None else dtype
-        file = place / str(number)
-        source.read(name).astype(kept, copy=False).tofile(file)
-        leaves[name] = np.memmap(file, mode="r", dtype=kept, shape=info.shape)
+    """The tree of a source's small arrays, and a number in place of the large ones, which join `large` by path."""
+    leaves: dict[str, np.ndarray] = {}
+    for name, info in source.arrays.items():
+        part = _Part(source, name, info.dtype if dtype is None else dtype)
+        if math.prod(info.shape) * part.dtype.itemsize <= SMALL_BYTES:
+            leaves[name] = part.read()
+        else:
+            leaves[name] = np.zeros((1,) * len(info.shape), part.dtype)
+            large[f"{prefix}.{name.replace('/', '.')}"] = part
     return traverse_util.unflatten_dict(leaves, sep="/")
 
 
-def _writing() -> ocp.Context:
-    """Orbax's options: the format that t5x reads, and little memory."""
-    context = ocp.Context()
-    context.array.saving.use_zarr3 = False
-    storage = ocp.options.ArrayOptions.Saving.StorageOptions
-    context.array.saving.storage_options = storage(chunk_byte_size=t5x_native.CHUNK_BYTES)
-    # Orbax keeps what is written until a data file of this size is full; 2 GiB by default.
-    context.array.saving.ocdbt_target_data_file_size = t5x_native.CHUNK_BYTES
-    context.memory.deepcopy_host_arrays = False
-    return context
+def _put(item: epath.Path, path: str, array: np.ndarray) -> None:
+    """Writes an array over the one that lies in the database by that path."""
+    metadata = {
+        "shape": list(array.shape),
+        "chunks": t5x_native.chunk_shape(array.shape, array.dtype.itemsize),
+        "compressor": {"id": "zstd", "level": 1},  # Orbax's
+    }
+    kvstore = t5x_leaves.ocdbt(item, path)
+    spec = {"driver": "zarr", "dtype": array.dtype.name, "kvstore": kvstore, "metadata": metadata}
+    store = tensorstore.open(spec, create=True, delete_existing=True).result()
+    store.write(array).result()
 
 
 def is_item(folder: epath.Path) -> bool:

@@ -18,7 +18,19 @@ from flantune.interop.tree_source import TreeSource
 T5X = pathlib.Path(__file__).parents[3] / "shared" / "data" / "t5x_checkpoint" / "native"
 needs_data = pytest.mark.skipif(not T5X.exists(), reason=f"no t5x checkpoint at {T5X}")
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-WRITERS = {"native": t5x_native.write, "Orbax": t5x_orbax.write}
+
+
+def _write_orbax_array_by_array(*arguments, **keywords):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(t5x_orbax, "SMALL_BYTES", 4)  # a number
+        return t5x_orbax.write(*arguments, **keywords)
+
+
+WRITERS = {
+    "native": t5x_native.write,
+    "Orbax": t5x_orbax.write,
+    "Orbax, by array": _write_orbax_array_by_array,
+}
 
 
 def _read_leaf(node, checkpoint):
@@ -82,8 +94,8 @@ def test_what_is_written_is_read_again(writer, dtype, kept, tmp_path):
 
 @pytest.mark.parametrize("writer", WRITERS)
 def test_parameters_alone_have_no_optimizer_state(writer, tmp_path):
-    _write(writer, tmp_path, states=False)
-    checkpoint = t5x_checkpoint.open(tmp_path)
+    _write(writer, tmp_path / "new" / "folder", states=False)
+    checkpoint = t5x_checkpoint.open(tmp_path / "new" / "folder")
     assert checkpoint.optimizer_state is None
     assert checkpoint.step == 7
 
@@ -124,8 +136,9 @@ def test_a_native_checkpoint_is_read_by_an_independent_reader(tmp_path):
     jax.tree.map(assert_array_equal, tree["state"]["param_states"], _states())
 
 
-def test_orbax_reads_it_through_the_manager_that_t5x_uses(tmp_path):
-    _write("Orbax", tmp_path)
+@pytest.mark.parametrize("writer", ["Orbax", "Orbax, by array"])
+def test_orbax_reads_it_through_the_manager_that_t5x_uses(writer, tmp_path):
+    _write(writer, tmp_path)
     expected = {
         "target": _params(),
         "state": {"step": np.array(7, np.int32), "param_states": _states()},
