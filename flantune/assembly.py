@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 
+from absl import logging
 from etils import epath
 import jax
 from jaxtyping import PyTree
 
-from flantune import run_folder
-from flantune.configs import DataConfig, DecodingConfig, EvalConfig, MeshConfig, ModelConfig
+from flantune import run_folder, start as start_lib, start_record
+from flantune.configs import (
+    DataConfig,
+    DecodingConfig,
+    EvalConfig,
+    InitConfig,
+    MeshConfig,
+    ModelConfig,
+)
 from flantune.data import (
     catalog as catalog_lib,
     mixture_vocabulary,
@@ -18,8 +26,9 @@ from flantune.data import (
 from flantune.evaluation import evaluator as evaluator_lib, report, suites
 from flantune.evaluation.results import EvaluationReport, Results
 from flantune.inference import predictor as predictor_lib, scoring
+from flantune.interop import sources
 from flantune.models import lora, t5
-from flantune.training import checkpoints, metrics, sharding, state, trainer
+from flantune.training import checkpoints, metrics, partial, sharding, state, trainer
 
 
 def make_network(model: ModelConfig, vocabulary: vocabulary_lib.Vocabulary) -> t5.EncoderDecoder:
@@ -80,6 +89,7 @@ def callbacks(
     evaluator: evaluator_lib.Evaluator[PyTree] | None,
     evaluation: EvalConfig | None,
     num_steps: int,
+    frozen: PyTree,
 ) -> list[trainer.Callback]:
     if evaluator is None or evaluation is None or not evaluation.every_steps:
         return []
@@ -87,7 +97,7 @@ def callbacks(
     def on_step(step: int, current: state.TrainState, _: object) -> Mapping[str, float] | None:
         if step == num_steps:
             return None  # evaluated after the loop
-        found = evaluator.evaluate(current.params, step)
+        found = evaluator.evaluate(partial.all_params(current.params, frozen), step)
         if jax.process_index() == 0:
             report.write_evaluation(folder, found)
         return found.scalars()
@@ -105,31 +115,48 @@ def with_baselines(
 
 
 def restore(
-    checkpoint: str, model: ModelConfig, data: DataConfig, mesh: MeshConfig, step: int | None
+    checkpoint: str,
+    model: ModelConfig,
+    data: DataConfig,
+    mesh: MeshConfig,
+    step: int | None,
+    init: InitConfig | None,
 ) -> tuple[PyTree, int, t5.EncoderDecoder, vocabulary_lib.Vocabulary, jax.sharding.Mesh]:
     folder = epath.Path(checkpoint)
-    saved = checkpoints.Checkpoints(folder)
-    found_step = saved.latest_step() if step is None else step
+    found_step = checkpoints.Checkpoints(folder).latest_step() if step is None else step
     vocabulary = mixture_vocabulary.of_run(data, folder / run_folder.VOCABULARY)
     network = make_network(model, vocabulary)
     device_mesh = sharding.make_mesh(mesh)
-    params = saved.restore_params(_abstract_params(network, device_mesh, mesh), found_step)
-    assert found_step is not None  # restore_params raised otherwise
+    rules = sharding.axis_rules(mesh)
+    start = start_lib.of_checkpoint(network, folder, mesh=device_mesh, rules=rules, init=init)
+    params = start_lib.trained_params(start, folder, found_step)
+    assert found_step is not None  # trained_params raised otherwise
     return params, found_step, network, vocabulary, device_mesh
 
 
-def _abstract_params(
-    network: t5.EncoderDecoder, device_mesh: jax.sharding.Mesh, mesh: MeshConfig
-) -> PyTree:
-    shapes = jax.eval_shape(network.init, jax.random.key(0))
-    shardings = sharding.param_shardings(
-        network.logical_axes(), shapes, device_mesh, sharding.axis_rules(mesh)
+def warn_of_other_vocabulary(start: start_lib.Start, vocabulary: vocabulary_lib.Vocabulary) -> None:
+    """Logs where the run that another starts from used another trained vocabulary: its ids mean other pieces."""
+    if start.opened is None or start.opened.kind != sources.FLANTUNE:
+        return
+    path = start.opened.folder / run_folder.VOCABULARY
+    own = (
+        vocabulary.model if isinstance(vocabulary, vocabulary_lib.SentencePieceVocabulary) else b""
     )
-    return jax.tree.map(
-        lambda leaf, placed: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placed),
-        shapes,
-        shardings,
-    )
+    if path.exists() and path.read_bytes() != own:
+        logging.warning(
+            "%s used another vocabulary, so its parameters know other tokens. Take it over: --gin.DataConfig.vocabulary=%s",
+            start.opened.folder,
+            path,
+        )
+
+
+def start_facts(folder: epath.Path) -> dict[str, object]:
+    """What a report says of a run's start."""
+    record = start_record.read(folder)
+    if record is None:
+        return {}
+    share = f"{record.trained_parameters:,} of {record.parameters:,}"
+    return {"started_from": record.describe(), "trained_parameters": share}
 
 
 def loss_curve(folder: epath.Path) -> list[tuple[int, float]]:

@@ -57,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    if getattr(error, "keeps_lines", False):
-        return str(error)  # a table
     text = str(error).split("\n  In call to configurable")[0]  # gin adds where it was called
+    if getattr(error, "keeps_lines", False):
+        return text  # a table
     if isinstance(error, KeyError) and text[:1] in ("'", '"'):
         text = str(ast.literal_eval(text))  # the text of a KeyError is the repr of its message
     return " ".join(text.split()) or type(error).__name__

@@ -12,6 +12,7 @@ _ACTIVATIONS = ("gelu", "relu", "linear")
 _REMAT = ("none", "full", "dots")
 _OPTIMIZERS = ("adafactor", "adamw")
 _LOSS_WEIGHTINGS = ("token", "example")
+_WHAT = ("params", "everything")
 _TEMPLATE_SETS = ("training", "held_out", "all")
 _ANSWER_KINDS = ("generation", "ranking")
 
@@ -265,6 +266,51 @@ class OptimizerConfig:
         )
         _check_fraction(self, "beta1", "beta2", "label_smoothing")
         _check_positive(self, "microbatches", "vocabulary_chunks")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InitConfig:
+    """What a new run starts from; without one, its parameters are drawn from the seed.
+
+    A run folder that has a checkpoint goes on from that; frozen parameters come from here every time.
+
+    Attributes:
+        path: a T5X checkpoint, a Hugging Face folder, a flantune run or one of its checkpoints; local or in a bucket.
+            Which of these it is, its content says.
+        what: "params": the parameters alone, at step 0. "everything": optimizer state and step too, so that `num_steps`
+            and the schedule count the steps done there; the batches still begin at this run's first.
+        step: of a flantune run or T5X model folder; None: its last.
+    """
+
+    path: str
+    what: str = "params"
+    step: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_choice(self, "what", _WHAT)
+        if not self.path:
+            raise ValueError("InitConfig.path must name a folder.")
+        if self.step is not None:
+            check_whole("InitConfig.step", self.step, 0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainableConfig:
+    """Which parameters are trained, if not all; the others are frozen, and not saved with the run.
+
+    Attributes:
+        patterns: over names of parameters, such as "decoder/*" or "*/layers/*/scale"; one without "/" is compared with
+            the last part, and "layers" means every layer. With `ModelConfig.lora` they are trained besides the adapters.
+        frozen_dtype: in which frozen parameters are held: "bfloat16" takes half the memory, and rounds what the model
+            computes in float32 (the logits' kernel and position biases; under bfloat16 activations nothing else).
+    """
+
+    patterns: tuple[str, ...] = ()
+    frozen_dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patterns", tuple(self.patterns))
+        _check_choice(self, "frozen_dtype", _DTYPES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,11 @@ from flantune.configs import (
     DataConfig,
     DecodingConfig,
     EvalConfig,
+    InitConfig,
     MeshConfig,
     ModelConfig,
     OptimizerConfig,
+    TrainableConfig,
 )
 from flantune.data import (
     catalog as catalog_lib,
@@ -72,6 +74,8 @@ def train(
     checkpoint: CheckpointConfig,
     evaluation: EvalConfig | None = None,
     decoding: DecodingConfig = _GREEDY,
+    init: InitConfig | None = None,
+    trainable: TrainableConfig | None = None,
     seed: int = 0,
     log_every_steps: int = 20,
     log_tasks_every_steps: int = 100,
@@ -81,13 +85,14 @@ def train(
 ) -> Results | None:
     """Trains to step `num_steps`, evaluates and reports; continues where the run folder left off.
 
+    It starts from `init`, or from the seed, and trains the parameters that `trainable` and `model.lora` choose, or all.
     `notes` stand in the report: what a reader must know of the run. With `wandb_project`, metrics go to Weights & Biases
     too. Returns None without an `EvalConfig` or its suites.
     """
     import jax
 
-    from flantune import assembly
-    from flantune.training import checkpoints, optimizers, sharding, state, task_log, trainer
+    from flantune import assembly, start as start_lib
+    from flantune.training import checkpoints, optimizers, partial, sharding, task_log, trainer
 
     configs.check_whole("experiments.train.num_steps", num_steps)
     configs.check_whole("experiments.train.log_every_steps", log_every_steps)
@@ -115,9 +120,25 @@ def train(
         process_count=jax.process_count(),
         with_shortfall=True,
     )
-    rules = sharding.axis_rules(mesh)
-    made_optimizer = optimizers.make_optimizer(optimizer, num_steps, network.logical_axes())
-    checkpoints.Checkpoints(folder).step_to_resume(num_steps)
+    untuned = evaluator is not None and evaluation is not None and evaluation.untuned_baseline
+    is_new = checkpoints.Checkpoints(folder).step_to_resume(num_steps) is None
+    start = start_lib.of_run(
+        network,
+        mesh=device_mesh,
+        rules=sharding.axis_rules(mesh),
+        seed=seed,
+        init=init,
+        trainable=trainable,
+        run_dir=folder,
+        needs_all=is_new or untuned,
+    )
+    made_optimizer = optimizers.make_optimizer(optimizer, num_steps, start.model.logical_axes())
+    initial_state = None
+    if is_new:
+        initial_state = start.state(made_optimizer, num_steps)
+        assembly.warn_of_other_vocabulary(start, vocabulary)
+    elif init is not None:
+        logging.info("%s has a checkpoint, which counts instead of InitConfig.", folder)
     # Only now: a run that is refused leaves the folder as it was.
     if jax.process_index() == 0:
         run_folder.write_start(
@@ -126,19 +147,23 @@ def train(
             devices=[str(device) for device in jax.devices()],
             mixture=bound.table(),
         )
+    if initial_state is not None:
+        start.write_record(initial_state, folder)
     final = trainer.train(
-        model=network,
+        model=start.model,
         optimizer=made_optimizer,
         optimizer_config=optimizer,
         batches=_counted(bound, dataset),
         mesh=device_mesh,
-        rules=rules,
+        rules=start.rules,
         run_dir=folder,
         num_steps=num_steps,
         seed=seed,
         checkpoint_config=checkpoint,
         log_every_steps=log_every_steps,
-        callbacks=assembly.callbacks(folder, evaluator, evaluation, num_steps),
+        callbacks=assembly.callbacks(folder, evaluator, evaluation, num_steps, start.frozen),
+        initial_state=initial_state,
+        frozen=start.frozen,
         wandb_project=wandb_project,
         tasks=[task_log.TaskLabel(one.name, one.task.cluster) for one in bound.members],
         log_tasks_every_steps=log_tasks_every_steps,
@@ -146,9 +171,8 @@ def train(
     _log_counts(bound, dataset)
     if evaluator is None or evaluation is None:
         return None
-    untuned = state.initial_params(network, seed) if evaluation.untuned_baseline else None
-    tuned = evaluator.evaluate(final.params, num_steps)
-    results = assembly.with_baselines(evaluator, tuned, untuned)
+    tuned = evaluator.evaluate(partial.all_params(final.params, start.frozen), num_steps)
+    results = assembly.with_baselines(evaluator, tuned, start.params() if untuned else None)
     _report(folder, results, {"mixture": data.mixture, "steps": num_steps}, notes)
     return results
 
@@ -197,6 +221,7 @@ def _report(
         return
     facts = {
         **run,
+        **assembly.start_facts(folder),
         "training_seconds": round(assembly.training_seconds(folder)),
         "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "notes": list(notes),
@@ -213,9 +238,12 @@ def evaluate(
     mesh: MeshConfig,
     evaluation: EvalConfig,
     decoding: DecodingConfig = _GREEDY,
+    init: InitConfig | None = None,
     step: int | None = None,
 ) -> Results:
     """Scores a run folder's checkpoint, the last one unless `step` says which, beside the baselines.
+
+    Parameters that the run did not train come from `init`, or from where the run folder says.
 
     Predictions and report go to `eval/<step>/` of the run folder.
 
@@ -229,7 +257,7 @@ def evaluate(
 
     catalog, store = _prepared(data, _splits(data, evaluation, train=False))
     params, found_step, network, vocabulary, device_mesh = assembly.restore(
-        checkpoint, model, data, mesh, step
+        checkpoint, model, data, mesh, step, init
     )
     evaluator = assembly.make_evaluator(
         catalog, store, data, evaluation, network, vocabulary, device_mesh, decoding
@@ -253,8 +281,9 @@ def infer(
     batch_size: int = 32,
     max_decode_length: int | None = None,
     decoding: DecodingConfig = _GREEDY,
+    init: InitConfig | None = None,
 ) -> list[str]:
-    """One prediction for each prompt, by a run folder's checkpoint."""
+    """One prediction for each prompt, by a run folder's checkpoint; `init` as for `evaluate`."""
     from flantune import assembly
     from flantune.inference import predictor as predictor_lib
 
@@ -262,7 +291,7 @@ def infer(
     if max_decode_length is not None:
         configs.check_whole("experiments.infer.max_decode_length", max_decode_length)
     params, _, network, vocabulary, device_mesh = assembly.restore(
-        checkpoint, model, data, mesh, step
+        checkpoint, model, data, mesh, step, init
     )
     predictor = predictor_lib.Predictor(
         model=network,

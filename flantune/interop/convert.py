@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import math
 import os
-import re
 import time
 import uuid
 
@@ -21,28 +20,27 @@ import jax
 from jaxtyping import PyTree
 import numpy as np
 
-from flantune import gin_files, run_folder
+from flantune import gin_files, run_folder, start_record
 from flantune.configs import DataConfig, ModelConfig
 from flantune.data import vocabulary as vocabulary_lib
 from flantune.interop import (
     huggingface,
     huggingface_tokenizer,
     huggingface_writer,
+    merged_run,
     mismatch,
     model_dimensions,
     run_checkpoint,
+    sources,
     t5x_checkpoint,
     t5x_native,
 )
 from flantune.interop.param_source import ArrayInfo, Index, ParamSource
 from flantune.models import t5
 
-FLANTUNE, HUGGING_FACE, T5X = "flantune", "hf", "t5x"
-KINDS = (FLANTUNE, HUGGING_FACE, T5X)
+FLANTUNE, HUGGING_FACE, T5X = KINDS = sources.KINDS
 NO_VOCABULARY = "none"
 _LOG_EVERY_S = 10.0
-_CHECKPOINTS = "checkpoints"
-_STEP_FOLDER = re.compile(r"checkpoint_(\d+)")
 # Lengths of a converted run, in tokens; Flan's (https://arxiv.org/abs/2210.11416). T5 itself has no longest input.
 _INPUTS_LENGTH, _TARGETS_LENGTH = 1024, 256
 
@@ -107,10 +105,10 @@ def open_source(
     folder = epath.Path(path).expanduser()
     if not folder.is_dir():
         raise ValueError(f"There is no folder {folder} to convert.")
-    run_dir = _run_of(folder)
-    if run_dir is not None:
-        match = _STEP_FOLDER.fullmatch(folder.name)
-        found = _open_run(run_dir, int(match[1]) if match else step, model)
+    run = sources.run_of(folder)
+    if run is not None:
+        run_dir, step_of_folder = run
+        found = _open_run(run_dir, step if step_of_folder is None else step_of_folder, model)
     elif huggingface.is_model(folder):
         found = _open_hugging_face(folder, step or 0, model, own_vocabulary=vocabulary is None)
     else:
@@ -132,17 +130,8 @@ def abstract_params(model: ModelConfig) -> PyTree:
     return jax.eval_shape(t5.EncoderDecoder(model).init, jax.random.key(0))
 
 
-def _run_of(folder: epath.Path) -> epath.Path | None:
-    """The flantune run that a folder is, or whose checkpoint it is."""
-    for run_dir in (folder, folder.parent, folder.parent.parent):
-        place = run_dir / _CHECKPOINTS
-        if (folder in (run_dir, place) or folder.parent == place) and place.is_dir():
-            return run_dir
-    return None
-
-
 def _open_run(run_dir: epath.Path, step: int | None, model: ModelConfig | None) -> Source:
-    params = run_checkpoint.open_run(run_dir, step)
+    opened = sources.open_run(run_dir, step)
     config = run_dir / run_folder.CONFIG
     if model is None and not config.exists():
         raise ValueError(
@@ -154,17 +143,18 @@ def _open_run(run_dir: epath.Path, step: int | None, model: ModelConfig | None) 
         model = model or gin_files.build(ModelConfig)
         name = gin_files.optional_binding(DataConfig, "vocabulary")
     assert model is not None
-    if model.lora is not None:
+    if model.lora is not None and not isinstance(opened.params, merged_run.MergedRun):
         raise ValueError(
-            f"{run_dir} trained adapters (ModelConfig.lora), which other layouts have no place for: merge them first."
+            f"{run_dir} trained adapters (ModelConfig.lora), but has no {start_record.FILE} that says beside which base."
         )
+    model = dataclasses.replace(model, lora=None)  # merged
     vocabulary = None
     if (run_dir / run_folder.VOCABULARY).exists():
         vocabulary = vocabulary_lib.load(os.fspath(run_dir / run_folder.VOCABULARY))
     elif isinstance(name, str) and vocabulary_lib.size_to_train(name) is None:
         vocabulary = vocabulary_lib.load(name)
     return Source(
-        kind=FLANTUNE, params=params, model=model, step=params.step, vocabulary=vocabulary
+        kind=FLANTUNE, params=opened.params, model=model, step=opened.step, vocabulary=vocabulary
     )
 
 

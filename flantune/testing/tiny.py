@@ -72,7 +72,11 @@ def run_file(bindings: Mapping[str, object], model: ModelConfig = MODEL) -> str:
     Example: `run_file({"DataConfig.mixture": "all"})` has a line "configs.DataConfig.mixture = 'all'".
     """
     values = {
-        **{f"ModelConfig.{name}": value for name, value in dataclasses.asdict(model).items()},
+        **{
+            f"ModelConfig.{name}": value
+            for name, value in dataclasses.asdict(model).items()
+            if value is not None
+        },
         "OptimizerConfig.name": "adafactor",
         "OptimizerConfig.learning_rate": 0.01,
         **bindings,

@@ -369,6 +369,17 @@ class Checkpoints:
             _check_unchanged(restored[_STATE], found, path)
         return restored[_STATE]["params"]
 
+    def data_state(self, step: int | None = None) -> JsonDict:
+        """What was saved beside the state of a step (the last by default), the data iterator's state among it.
+
+        Raises:
+            FileNotFoundError: there is no such checkpoint.
+        """
+        path, data = self._existing(step), _DataFiles()
+        with _reading(path):
+            ocp.load_checkpointables(path, {_DATA: data})
+            return data.merged(path)
+
     def _existing(self, step: int | None) -> epath.Path:
         steps = self.steps()
         if not steps or (step is not None and step not in steps):

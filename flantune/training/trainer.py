@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from types import FrameType
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from absl import logging
 from etils import epath
@@ -65,10 +65,6 @@ class Callback:
     ]
 
 
-# Makes the state of a run folder without a checkpoint, as the abstract one says.
-InitialState: TypeAlias = Callable[[state_lib.TrainState], state_lib.TrainState]
-
-
 def train(
     *,
     model: state_lib.Model,
@@ -83,7 +79,7 @@ def train(
     checkpoint_config: CheckpointConfig,
     log_every_steps: int = 10,
     callbacks: Sequence[Callback] = (),
-    initial_state: InitialState | None = None,
+    initial_state: state_lib.TrainState | None = None,
     frozen: PyTree = None,
     wandb_project: str | None = None,
     tasks: Sequence[task_log.TaskLabel] = (),
@@ -91,8 +87,8 @@ def train(
 ) -> state_lib.TrainState:
     """The state after `num_steps` updates, counted from the start of the run folder, not of this call.
 
-    Saves every `checkpoint_config.save_every_steps` steps and after the last. `initial_state` is asked only when the run
-    folder has no checkpoint; without it parameters come from the seed. `frozen` are the parameters that a
+    Saves every `checkpoint_config.save_every_steps` steps and after the last. `initial_state` counts only when the run
+    folder has no checkpoint, and its arrays are gone then; without it parameters come from the seed. `frozen` are the parameters that a
     `PartialModel` does not train: placed already, left as they are, and not saved but for their fingerprint.
 
     Raises:
@@ -106,10 +102,12 @@ def train(
         saver = _Saver(
             checkpoints, batches, None if frozen is None else partial.fingerprint(frozen)
         )
-        if initial_state is None:
-            initial_state = _from_seed(model, optimizer, mesh, rules, seed)
         abstract = state_lib.abstract_state(model, optimizer, mesh, rules)
-        state, place = saver.restore_or(initial_state, abstract, num_steps)
+        restored = saver.restore(abstract, num_steps)
+        if restored is None and initial_state is None:
+            initial_state = state_lib.init_state(model, optimizer, mesh, rules, seed)
+        state, place = restored or (initial_state, {})
+        assert state is not None
         description.describe(run_dir, model, state, frozen, mesh)
         train_step = step_lib.make_train_step(
             model=model,
@@ -224,34 +222,20 @@ class _Saver:
         }
         self.checkpoints.save(step, state, place, found)
 
-    def restore_or(
-        self, initial_state: InitialState, abstract: state_lib.TrainState, num_steps: int
-    ) -> tuple[state_lib.TrainState, checkpoints_lib.JsonDict]:
-        """The last checkpoint's state and what was saved beside it, its batches' place set; or a first state and nothing."""
+    def restore(
+        self, abstract: state_lib.TrainState, num_steps: int
+    ) -> tuple[state_lib.TrainState, checkpoints_lib.JsonDict] | None:
+        """The last checkpoint's state and what was saved beside it, its batches' place set; None without a checkpoint."""
         step = self.checkpoints.step_to_resume(num_steps)
         if step is None:
-            state = initial_state(abstract)
-            found = f"No checkpoint in {self.checkpoints.directory}"
-            logging.info("%s: starting at step %d.", found, int(state.step))
-            return state, {}
+            logging.info("No checkpoint in %s: a new run.", self.checkpoints.directory)
+            return None
         state, place = self.checkpoints.restore(abstract, step)
-        partial.check_fingerprint(
-            place.get("frozen"), self.fingerprint, self.checkpoints.path(step)
-        )
-        self.batches.set_state(place["batches"])
         path = self.checkpoints.path(step)
+        partial.check_fingerprint(place.get("frozen"), self.fingerprint, path)
+        self.batches.set_state(place["batches"])
         logging.info("Continuing from %s, step %d of %d.", path, step, num_steps)
         return state, place
-
-
-def _from_seed(
-    model: state_lib.Model,
-    optimizer: optax.GradientTransformation,
-    mesh: Mesh,
-    rules: sharding.AxisRules,
-    seed: int,
-) -> InitialState:
-    return lambda _: state_lib.init_state(model, optimizer, mesh, rules, seed)
 
 
 def _next_batch(

@@ -157,26 +157,26 @@ def test_callback_is_called_on_its_steps_and_its_values_share_the_line_of_the_st
     assert "train/loss" in lines[1]
 
 
-def test_a_first_state_of_ones_own_counts_until_there_is_a_checkpoint(tmp_path):
+def test_a_first_state_of_ones_own_counts_where_there_is_no_checkpoint(tmp_path):
     before = linear_model.numpy_params()
-    optimizer = linear_model.parts(num_steps=8)["optimizer"]
-    asked = []
-
-    def initial_state(abstract):
-        asked.append(abstract)
-        return state_lib.state_with_params(before, optimizer, abstract)
-
+    parts = linear_model.parts(num_steps=8)
+    abstract = state_lib.abstract_state(
+        *(parts[name] for name in ("model", "optimizer", "mesh", "rules"))
+    )
     states = []
     callback = trainer.Callback(
         every_steps=1, on_step=lambda step, state, _: states.append(jax.device_get(state.params))
     )
-    for num_steps in (1, 2):
-        linear_model.train(
-            tmp_path, num_steps=num_steps, initial_state=initial_state, callbacks=[callback]
-        )
-    assert len(asked) == 1
-    moved = jax.tree.map(lambda new, old: float(np.abs(new - old).max()), states[0], before)
-    assert 0 < max(jax.tree.leaves(moved)) < 0.2
+    for num_steps in (1, 2):  # the second time there is one
+        first = state_lib.state_with_params(before, parts["optimizer"], abstract)
+        linear_model.train(tmp_path, num_steps=num_steps, initial_state=first, callbacks=[callback])
+    assert len(states) == 2
+    moved = [
+        jax.tree.map(lambda new, old: float(np.abs(new - old).max()), *pair)
+        for pair in ((states[0], before), (states[1], states[0]))
+    ]
+    for step in moved:
+        assert 0 < max(jax.tree.leaves(step)) < 0.2
 
 
 def test_batches_that_end_early_are_reported(tmp_path):
