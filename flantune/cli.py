@@ -2,8 +2,8 @@
 
     flantune COMMAND [RUN.gin] [--gin.NAME=VALUE ...]
 
-Exit status: 0 done, 1 done but something failed (a source in `prepare`), 2 wrong input, 130 stopped by Ctrl-C. Nothing
-heavy is imported before a command runs. Read `commands/` next.
+Exit status: 0 done, 1 done but something failed (a source in `prepare`), 2 wrong input, 130 stopped by Ctrl-C (`train` saves
+first and exits with 0, on SIGTERM too). Nothing heavy is imported before a command runs. Read `commands/` next.
 """
 
 import argparse

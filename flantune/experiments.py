@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from absl import logging
 from etils import epath
 
-from flantune import atomic, configs, describe as describe_lib, leakage, run_folder
+from flantune import atomic, batch_text, configs, describe as describe_lib, leakage, run_folder
 from flantune.configs import (
     CheckpointConfig,
     DataConfig,
@@ -79,6 +79,7 @@ def train(
     seed: int = 0,
     log_every_steps: int = 20,
     log_tasks_every_steps: int = 100,
+    max_bad_steps: int = 0,
     notes: Sequence[str] = (),
     wandb_project: str | None = None,
     config_text: str = "",
@@ -86,6 +87,9 @@ def train(
     """Trains to step `num_steps`, evaluates and reports; continues where the run folder left off.
 
     It starts from `init`, or from the seed, and trains the parameters that `trainable` and `model.lora` choose, or all.
+    Up to `max_bad_steps` steps whose loss is not finite are skipped; one more stops the run. What was in their batches is
+    written to `bad_steps/` of the run folder.
+
     `notes` stand in the report: what a reader must know of the run. With `wandb_project`, metrics go to Weights & Biases
     too. Returns None without an `EvalConfig` or its suites.
     """
@@ -97,6 +101,7 @@ def train(
     configs.check_whole("experiments.train.num_steps", num_steps)
     configs.check_whole("experiments.train.log_every_steps", log_every_steps)
     configs.check_whole("experiments.train.log_tasks_every_steps", log_tasks_every_steps)
+    configs.check_whole("experiments.train.max_bad_steps", max_bad_steps, 0)
     configs.check_whole("experiments.train.seed", seed, 0)
     if checkpoint.best_metric is not None and (evaluation is None or not evaluation.every_steps):
         raise ValueError(
@@ -167,6 +172,10 @@ def train(
         wandb_project=wandb_project,
         tasks=[task_log.TaskLabel(one.name, one.task.cluster) for one in bound.members],
         log_tasks_every_steps=log_tasks_every_steps,
+        max_bad_steps=max_bad_steps,
+        describe_batch=lambda batch: batch_text.examples(
+            batch, vocabulary, [member.name for member in bound.members]
+        ),
     )
     _log_counts(bound, dataset)
     if evaluator is None or evaluation is None:

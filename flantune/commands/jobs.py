@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import contextlib
 import logging as std_logging
 import pathlib
+import sys
 
 from absl import logging
 
@@ -85,9 +86,15 @@ def _run_train(parsed: argparse.Namespace, bindings: list[str]) -> int:
     run_dir = parsed.run_dir or f"runs/{pathlib.Path(files[-1]).stem}"
     shared.check_folder("--run_dir", run_dir)
     job = gin_files.bind(experiments.train, run_dir=run_dir, config_text=gin_files.resolved())
+    from flantune.training import preemption
+
     with _log_to_file(run_dir):
         _join_processes(parsed)
-        results = job()
+        try:
+            results = job()
+        except preemption.Stopped as stopped:
+            print(f"flantune: {stopped} The same command continues.", file=sys.stderr)
+            return 0
     if results is not None and not _is_follower():
         show.write_results(results, as_json=parsed.json, console=shared.OUT)
         logging.info("Report: %s/report.html", run_dir)

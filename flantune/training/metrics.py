@@ -32,7 +32,7 @@ from flantune.training import step as step_lib, task_log
 
 # The host may run this many steps ahead of the device: enough to keep it busy, few enough to bound the batches that
 # wait in its memory.
-_MAX_STEPS_AHEAD = 4
+MAX_STEPS_AHEAD = 4
 
 
 def read_metrics(run_dir: epath.PathLike) -> list[dict[str, int | float | None]]:
@@ -121,17 +121,22 @@ def summarise(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """One value per metric over some steps, named `train/...`.
 
     loss, cross_entropy, z_loss and accuracy are means over target tokens; numbers of tokens are sums; the rest is the
-    last step's. [{"loss": 1, "num_target_tokens": 3}, {"loss": 2, "num_target_tokens": 1}] gives loss 1.25.
+    last step's. Steps whose loss was not finite changed nothing and count in num_bad_steps only. [{"loss": 1, "num_target_tokens": 3}, {"loss": 2, "num_target_tokens": 1}] gives loss 1.25.
     """
-    tokens = np.array([step["num_target_tokens"] for step in steps], np.float64)
     summary = {}
+    if step_lib.BAD_STEPS in steps[-1]:
+        summary[f"train/{step_lib.BAD_STEPS}"] = sum(step[step_lib.BAD_STEPS] for step in steps)
+        steps = [step for step in steps if not step[step_lib.BAD_STEPS]]
+    if not steps:
+        return summary
+    tokens = np.array([step["num_target_tokens"] for step in steps], np.float64)
     for name, last in steps[-1].items():
         values = np.array([step[name] for step in steps], np.float64)
         if name in ("loss", "cross_entropy", "z_loss", "accuracy"):
             last = np.sum(values * tokens) / max(np.sum(tokens), 1.0)
         elif name.startswith("num_"):
             last = np.sum(values)
-        summary[f"train/{name}"] = float(last)
+        summary.setdefault(f"train/{name}", float(last))
     return summary
 
 
@@ -153,7 +158,9 @@ class Progress:
 
     def update(self, step: int, values: Mapping[str, float]) -> None:
         """Shows a line of metrics."""
-        text = f"loss {values['train/loss']:.4f}  accuracy {values['train/accuracy']:.3f}"
+        text = "no step with a finite loss"
+        if "train/loss" in values:
+            text = f"loss {values['train/loss']:.4f}  accuracy {values['train/accuracy']:.3f}"
         if "train/seconds_per_step" in values:
             left_s = values["train/seconds_per_step"] * (self._num_steps - step)
             text += f"  {values['train/tokens_per_second']:,.0f} tokens/s"
@@ -198,6 +205,7 @@ class TrainLog:
         self._on_device: collections.deque[tuple[int, Mapping[str, Float[Array, "*tasks"]]]] = (
             collections.deque()
         )
+        self._bad_steps: list[int] = []
         self._held: tuple[int, dict[str, float]] = (0, {})
         self._clock: float | None = None
         self._num_timed, self._tokens, self._seconds = 0, 0.0, 0.0
@@ -207,7 +215,7 @@ class TrainLog:
         for value in metrics.values():
             value.copy_to_host_async()
         self._on_device.append((step, metrics))
-        while len(self._on_device) > _MAX_STEPS_AHEAD:
+        while len(self._on_device) > MAX_STEPS_AHEAD:
             self._read_oldest()
 
     def _read_oldest(self) -> None:
@@ -215,6 +223,8 @@ class TrainLog:
         step, metrics = self._on_device.popleft()
         numbers = {name: float(value) for name, value in metrics.items() if not value.ndim}
         self._window.append(numbers)
+        if numbers.get(step_lib.BAD_STEPS):
+            self._bad_steps.append(step)
         if self._tasks is not None:
             self._tasks.add(
                 np.asarray(metrics[step_lib.TASK_CROSS_ENTROPY]),
@@ -271,6 +281,11 @@ class TrainLog:
     def open_window(self) -> list[dict[str, float]]:
         """Metrics of the steps since the last line; JSON-able."""
         return self._window
+
+    def take_bad_steps(self) -> list[int]:
+        """Steps whose loss or gradient was not finite, of those read since the last call."""
+        found, self._bad_steps = self._bad_steps, []
+        return found
 
     def open_tasks(self) -> task_log.Totals:
         """What each task has cost since its last line; JSON-able."""

@@ -20,6 +20,7 @@ from flantune.training import loss, optimizers, partial, sharding, state as stat
 Batch = Mapping[str, Shaped[Array, "batch ..."]]
 Metrics = dict[str, Float[Array, "*tasks"]]
 TASK_CROSS_ENTROPY, TASK_WEIGHT = "task_cross_entropy", "task_weight"
+BAD_STEPS = "num_bad_steps"
 # Of a state, a batch and, for a `PartialModel`, its frozen parameters.
 TrainStep = Callable[..., tuple[state_lib.TrainState, Metrics]]
 
@@ -171,10 +172,13 @@ def make_train_step(
 ) -> TrainStep:
     """A jitted `train_step(state, batch, frozen=None) -> (state, metrics)`; call it under `jax.set_mesh(mesh)`.
 
-    `frozen` are the other parameters of a `PartialModel`. The given state is donated: its arrays are gone after the call. Metrics are float32 scalars on every device: loss
-    (with z-loss), cross_entropy, z_loss in nats per target token; accuracy; num_target_tokens, num_input_tokens
-    (padding not counted); grad_norm (before clipping), param_norm (before the update), learning_rate. With `num_tasks`
-    also two arrays [tasks]: the summed cross entropy of each task's target tokens in nats, and their summed weight.
+    `frozen` are the other parameters of a `PartialModel`. The given state is donated: its arrays are gone after the
+    call. A batch whose loss or gradient is not finite changes nothing but the step, and counts as a bad step.
+
+    Metrics are float32 scalars on every device: loss (with z-loss), cross_entropy, z_loss in nats per target token;
+    accuracy; num_target_tokens, num_input_tokens (padding not counted); grad_norm (before clipping), param_norm (before
+    the update), learning_rate; num_bad_steps (0 or 1). With `num_tasks` also two arrays [tasks]: the summed cross entropy
+    of each task's target tokens in nats, and their summed weight.
     """
     schedule = optimizers.make_schedule(optimizer_config, num_steps)
     abstract = state_lib.abstract_state(model, optimizer, mesh, rules)
@@ -199,19 +203,24 @@ def make_train_step(
         weight = jnp.maximum(sums.losses.weight, 1.0)
         gradient = jax.tree.map(lambda leaf: leaf / weight, sums.gradient)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        new_state = state_lib.TrainState(
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            opt_state=opt_state,
+        )
         metrics = _token_metrics(sums.losses, batch) | {
             "grad_norm": optax.tree.norm(gradient),
             "param_norm": optax.tree.norm(state.params),
             "learning_rate": schedule(state.step),
         }
+        is_finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["grad_norm"])
+        metrics[BAD_STEPS] = 1.0 - is_finite.astype(jnp.float32)
         if sums.tasks is not None:
-            metrics |= {
-                TASK_CROSS_ENTROPY: sums.tasks.cross_entropy,
-                TASK_WEIGHT: sums.tasks.weight,
-            }
-        params = optax.apply_updates(state.params, updates)
-        new_state = state_lib.TrainState(step=state.step + 1, params=params, opt_state=opt_state)
-        return new_state, metrics
+            counted = jax.tree.map(lambda leaf: jnp.where(is_finite, leaf, 0.0), sums.tasks)
+            metrics |= {TASK_CROSS_ENTROPY: counted.cross_entropy, TASK_WEIGHT: counted.weight}
+        unchanged = dataclasses.replace(state, step=new_state.step)
+        kept = jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), new_state, unchanged)
+        return kept, metrics
 
     return jax.jit(
         train_step,

@@ -1,17 +1,14 @@
 """The training loop: restore or start, step, log, save, stop.
 
 Here: `train`. It receives a model, batches and callbacks, and knows neither data nor evaluation. Same arguments, same
-run folder: a run that was stopped at any point, by Ctrl-C or kill -9, continues from its last checkpoint bit-equal.
+run folder: a run that was stopped at any point, by a signal or kill -9, continues from its last checkpoint bit-equal.
 Read `step.py` for the mathematics of a step, `metrics.py` for what is logged.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import dataclasses
-import signal
-import threading
 import time
-from types import FrameType
 from typing import Protocol, runtime_checkable
 
 from absl import logging
@@ -24,10 +21,12 @@ import optax
 
 from flantune.configs import CheckpointConfig, OptimizerConfig
 from flantune.training import (
+    bad_steps as bad_steps_lib,
     checkpoints as checkpoints_lib,
     description,
     metrics as metrics_lib,
     partial,
+    preemption,
     sharding,
     state as state_lib,
     step as step_lib,
@@ -84,21 +83,25 @@ def train(
     wandb_project: str | None = None,
     tasks: Sequence[task_log.TaskLabel] = (),
     log_tasks_every_steps: int = 100,
+    max_bad_steps: int = 0,
+    describe_batch: bad_steps_lib.DescribeBatch | None = None,
 ) -> state_lib.TrainState:
     """The state after `num_steps` updates, counted from the start of the run folder, not of this call.
 
     Saves every `checkpoint_config.save_every_steps` steps and after the last. `initial_state` counts only when the run
-    folder has no checkpoint, and its arrays are gone then; without it parameters come from the seed. `frozen` are the parameters that a
-    `PartialModel` does not train: placed already, left as they are, and not saved but for their fingerprint.
+    folder has no checkpoint, and its arrays are gone then; without it parameters come from the seed. `frozen` are the
+    parameters that a `PartialModel` does not train: placed already, left as they are, and not saved but for their
+    fingerprint. Up to `max_bad_steps` steps whose loss is not finite are skipped; `describe_batch` says what was in them.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C, once the step in progress is saved. (With several processes: at once.)
+        Stopped: a signal asked for it (SIGTERM, or Ctrl-C), and the step in progress is saved.
+        NonFiniteLossError: more than `max_bad_steps` steps had a loss or gradient that is not finite.
         ValueError: the run folder is of another model, of other frozen parameters or beyond `num_steps`, or the batches
             end early.
     """
     start_s = time.monotonic()
     checkpoints = checkpoints_lib.Checkpoints(run_dir, checkpoint_config)
-    with jax.set_mesh(mesh), contextlib.closing(checkpoints), _catch_interrupt() as interrupted:
+    with jax.set_mesh(mesh), contextlib.closing(checkpoints), preemption.stop_requests() as request:
         saver = _Saver(
             checkpoints, batches, None if frozen is None else partial.fingerprint(frozen)
         )
@@ -132,15 +135,20 @@ def train(
         with contextlib.closing(log):
             loop = _Loop(
                 take_step=lambda state, batch: train_step(state, batch, frozen),
-                take_batch=lambda step: sharding.shard_batch(
-                    _next_batch(batches, step, num_steps), mesh, rules
-                ),
+                take_batch=lambda step: _next_batch(batches, step, num_steps),
+                place_batch=lambda batch: sharding.shard_batch(batch, mesh, rules),
                 num_steps=num_steps,
                 save_every_steps=checkpoint_config.save_every_steps,
                 callbacks=callbacks,
                 saver=saver,
                 log=log,
-                interrupted=interrupted,
+                request=request,
+                bad_steps=bad_steps_lib.BadSteps(
+                    run_dir,
+                    allowed=max_bad_steps,
+                    count=place.get("bad_steps", 0),
+                    describe_batch=describe_batch,
+                ),
                 start_s=start_s,
             )
             return loop.run(state)
@@ -151,35 +159,47 @@ class _Loop:
     """Steps, and what happens between them."""
 
     take_step: step_lib.TrainStep
-    take_batch: Callable[[int], Mapping[str, Shaped[Array, "batch ..."]]]
+    take_batch: Callable[[int], bad_steps_lib.HostBatch]
+    place_batch: Callable[[bad_steps_lib.HostBatch], Mapping[str, Shaped[Array, "batch ..."]]]
     num_steps: int
     save_every_steps: int
     callbacks: Sequence[Callback]
     saver: "_Saver"
     log: metrics_lib.TrainLog
-    interrupted: threading.Event
+    request: preemption.StopRequest
+    bad_steps: bad_steps_lib.BadSteps
     start_s: float
 
     def run(self, state: state_lib.TrainState) -> state_lib.TrainState:
-        """The last state, saved; raises KeyboardInterrupt where Ctrl-C came before it."""
-        start_step = step = int(state.step)
+        """The last state, saved; raises Stopped where a signal came before it."""
+        start_step = int(state.step)
         for step in range(start_step + 1, self.num_steps + 1):
-            batch = self.take_batch(step)
+            host_batch = self.take_batch(step)
+            self.bad_steps.keep(step, host_batch)
+            batch = self.place_batch(host_batch)
             state, metrics = self.take_step(state, batch)
             self.log.add(step, metrics)
             if step == start_step + 1:
                 description.describe_first_step(self.log, batch, self.start_s)
-            stop = self.interrupted.is_set()
+            stop = self.request.is_due(step)
+            self.bad_steps.check(self.log.take_bad_steps())
             self._pause(step, state, metrics, stop)
             if stop:
-                break
+                self._stop(step)
         self.saver.checkpoints.wait()
-        if self.interrupted.is_set():
-            saved = self.saver.checkpoints.path(step)
-            logging.warning("Stopped by Ctrl-C after step %d of %d.", step, self.num_steps)
-            logging.warning("Saved in %s: the same command continues from there.", saved)
-            raise KeyboardInterrupt
         return state
+
+    def _stop(self, step: int) -> None:
+        self.saver.checkpoints.wait()
+        saved = self.saver.checkpoints.path(step)
+        logging.warning(
+            "Stopped by %s after step %d of %d; resumable: saved in %s, and the same command continues from there.",
+            self.request.name,
+            step,
+            self.num_steps,
+            saved,
+        )
+        raise preemption.Stopped(f"Stopped after step {step} of {self.num_steps}.")
 
     def _pause(
         self, step: int, state: state_lib.TrainState, metrics: step_lib.Metrics, stop: bool
@@ -190,12 +210,13 @@ class _Loop:
         if not due and not save:
             return
         with self.log.paused():
+            self.bad_steps.check(self.log.take_bad_steps())
             found: dict[str, float] = {}
             for callback in due:
                 found |= callback.on_step(step, state, metrics) or {}
             self.log.write(step, found)
             if save:
-                self.saver.save(step, state, self.log, found)
+                self.saver.save(step, state, self.log, self.bad_steps.count, found)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,6 +232,7 @@ class _Saver:
         step: int,
         state: state_lib.TrainState,
         log: metrics_lib.TrainLog,
+        num_bad_steps: int,
         found: Mapping[str, float],
     ) -> None:
         """Starts saving; `found` are the metrics of an evaluation of this step, if there was one."""
@@ -219,6 +241,7 @@ class _Saver:
             "window": log.open_window(),
             "tasks": log.open_tasks(),
             "frozen": self.fingerprint,
+            "bad_steps": num_bad_steps,
         }
         self.checkpoints.save(step, state, place, found)
 
@@ -230,7 +253,8 @@ class _Saver:
         if step is None:
             logging.info("No checkpoint in %s: a new run.", self.checkpoints.directory)
             return None
-        state, place = self.checkpoints.restore(abstract, step)
+        state, place = self.checkpoints.restore(abstract)
+        step = int(state.step)  # an earlier one where the last is damaged
         path = self.checkpoints.path(step)
         partial.check_fingerprint(place.get("frozen"), self.fingerprint, path)
         self.batches.set_state(place["batches"])
@@ -247,28 +271,3 @@ def _next_batch(
         raise ValueError(
             f"The batches ended before step {step} of {num_steps}: a training iterator must be endless."
         ) from error
-
-
-@contextlib.contextmanager
-def _catch_interrupt() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets instead of breaking a step in the middle; the second one breaks.
-
-    With several processes nothing is caught: one that stops alone to save would leave the others waiting for it.
-    """
-    interrupted = threading.Event()
-    if jax.process_count() > 1 or threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-    previous = signal.getsignal(signal.SIGINT)
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if interrupted.is_set():
-            raise KeyboardInterrupt
-        interrupted.set()
-        logging.warning("Ctrl-C: saving after this step. Press it again to stop at once.")
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, previous)

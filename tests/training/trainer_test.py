@@ -1,5 +1,6 @@
 """Whole runs of the linear model: resumed, killed, interrupted, with callbacks."""
 
+import json
 import os
 import signal
 
@@ -9,7 +10,14 @@ import numpy as np
 import pytest
 
 from flantune.configs import CheckpointConfig
-from flantune.training import checkpoints, metrics, state as state_lib, trainer
+from flantune.training import (
+    bad_steps,
+    checkpoints,
+    metrics,
+    preemption,
+    state as state_lib,
+    trainer,
+)
 
 from . import linear_model
 
@@ -128,17 +136,83 @@ def test_run_beyond_the_asked_steps_is_refused(whole_run):
         linear_model.train(whole_run[0], num_steps=10)
 
 
-def test_ctrl_c_saves_the_step_in_progress_and_the_run_continues_from_it(
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_step_in_progress_and_the_run_continues_from_it(
+    whole_run, tmp_path, caplog, number
+):
+    before = signal.getsignal(number)
+    press = trainer.Callback(every_steps=4, on_step=lambda *_: os.kill(os.getpid(), number))
+    with pytest.raises(preemption.Stopped, match="after step 5 of 20"):
+        linear_model.train(tmp_path, callbacks=[press])
+    # Sent after step 4, whose end had been decided: step 5 is the one in progress.
+    assert checkpoints.Checkpoints(tmp_path).latest_step() == 5
+    assert f"Stopped by {number.name} after step 5 of 20; resumable" in caplog.text
+    assert signal.getsignal(number) == before
+    _assert_same(linear_model.train(tmp_path), whole_run[1])
+
+
+class _Poisoned(linear_model.CountingBatches):
+    """Some batches hold a weight that is infinite."""
+
+    def __init__(self, *steps):
+        super().__init__()
+        self._steps = steps
+
+    def __next__(self):
+        batch = super().__next__()
+        if self.index in self._steps:
+            batch["decoder_loss_weights"][0, 0] = np.inf
+        return batch
+
+
+def _describe(batch):
+    return [{"task": "linear:0", "largest": int(batch["encoder_input_tokens"].max())}]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_its_batch_is_written_down(tmp_path):
+    message = (
+        r"step 9 is not finite; .*bad_steps/step_9.json has the examples .*max_bad_steps \(0\)"
+    )
+    with pytest.raises(bad_steps.NonFiniteLossError, match=message):
+        linear_model.train(tmp_path, batches=_Poisoned(9), describe_batch=_describe)
+    found = json.loads((tmp_path / "bad_steps" / "step_9.json").read_text())
+    assert (found["step"], found["tasks"]) == (9, {"linear:0": 1})
+    assert found["examples"][0]["largest"] <= 15
+    assert checkpoints.Checkpoints(tmp_path).steps() == (7,)
+
+
+def test_bad_steps_are_skipped_as_if_they_had_no_batch(tmp_path):
+    state = linear_model.train(tmp_path, batches=_Poisoned(4, 9, 10), max_bad_steps=3)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(state.params)))
+    lines = metrics.read_metrics(tmp_path)
+    assert [line["train/num_bad_steps"] for line in lines] == [1, 2, 0, 0]
+    assert all(line["train/loss"] is not None for line in lines)
+    before = linear_model.train(tmp_path / "before", num_steps=3)
+    after = linear_model.train(
+        tmp_path / "after", batches=_Poisoned(4), num_steps=4, max_bad_steps=1
+    )
+    assert int(after.step) == 4
+    jax.tree.map(np.testing.assert_array_equal, after.params, before.params)
+    jax.tree.map(np.testing.assert_array_equal, after.opt_state, before.opt_state)
+
+
+def test_skipped_steps_count_over_restarts(tmp_path):
+    linear_model.train(tmp_path, batches=_Poisoned(4, 9), num_steps=7, max_bad_steps=1)
+    with pytest.raises(bad_steps.NonFiniteLossError, match="step 9"):
+        linear_model.train(tmp_path, batches=_Poisoned(4, 9), max_bad_steps=1)
+
+
+def test_a_run_whose_last_checkpoint_is_damaged_continues_from_the_one_before(
     whole_run, tmp_path, caplog
 ):
-    press = trainer.Callback(every_steps=4, on_step=lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        linear_model.train(tmp_path, callbacks=[press])
-    # Pressed after step 4, whose end had been decided: step 5 is the one in progress.
-    assert checkpoints.Checkpoints(tmp_path).latest_step() == 5
-    assert "the same command continues from there" in caplog.text
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    _assert_same(linear_model.train(tmp_path), whole_run[1])
+    linear_model.train(tmp_path, num_steps=14)
+    (tmp_path / "checkpoints" / "checkpoint_14" / "data" / "process_0-of-1.json").write_text("{")
+    state = linear_model.train(tmp_path)
+    _assert_same(state, whole_run[1])
+    assert "checkpoint_14 is damaged" in caplog.text
+    assert (tmp_path / "checkpoints" / "damaged_checkpoint_14").exists()
+    assert _lines_without_times(tmp_path) == _lines_without_times(whole_run[0])
+    assert checkpoints.Checkpoints(tmp_path).steps() == (14, 20)
 
 
 def test_callback_is_called_on_its_steps_and_its_values_share_the_line_of_the_step(tmp_path):
