@@ -77,14 +77,8 @@ def register(
     """
     if seqio_modules and lengths is None:
         raise ValueError("register(seqio_modules=...) needs lengths of 'inputs' and 'targets' too.")
-    vocabulary = seqio_features.vocabulary_name(features["inputs"].vocabulary) if lengths else ""
-    places = DataConfig(
-        mixture="",
-        modules=tuple(modules),
-        vocabulary=vocabulary,
-        inputs_length=lengths["inputs"] if lengths else 1,
-        targets_length=lengths["targets"] if lengths else 1,
-        batch_size=1,
+    places = dataclasses.replace(
+        _config(modules, features, lengths),
         seqio_modules=tuple(seqio_modules),
         data_dir=data_dir,
         prepared_dir=prepared_dir,
@@ -104,6 +98,22 @@ def register(
     for name in mixtures:
         _add_mixture(name, _Shares(catalog, rows, name, split, mean_length))
     return (*map(seqio_name, mixtures), *map(seqio_name, members))
+
+
+def _config(
+    modules: Sequence[str],
+    features: Mapping[str, "seqio.Feature"],
+    lengths: Mapping[str, int] | None,
+) -> DataConfig:
+    """What a run with these modules would bind; without lengths, what has to do with tokens is left open."""
+    return DataConfig(
+        mixture="",
+        modules=tuple(modules),
+        vocabulary=seqio_features.vocabulary_name(features["inputs"].vocabulary) if lengths else "",
+        inputs_length=lengths["inputs"] if lengths else 1,
+        targets_length=lengths["targets"] if lengths else 1,
+        batch_size=1,
+    )
 
 
 def _add_tasks(

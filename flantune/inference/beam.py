@@ -131,15 +131,21 @@ def beam_search(
             _reorder_cache(cache, live_beams, num_beams),
         )
 
-    no_tokens = jnp.zeros((batch, num_beams, max_decode_length), jnp.int32)
+    cache = model.init_cache(
+        params, inputs, max_decode_length=max_decode_length, num_beams=num_beams
+    )
+    start = _start(cache, (batch, num_beams, max_decode_length))
+    return _result(jax.lax.while_loop(unfinished, step, start), is_empty)
+
+
+def _start(cache: t5.DecodeCache, shape: tuple[int, int, int]) -> _State:
+    """No tokens yet; `shape` is that of all tokens, [batch, beams, max_decode_length]."""
+    batch, num_beams, _ = shape
+    no_tokens = jnp.zeros(shape, jnp.int32)
     # All beams of a row start as the same empty hypothesis, so only the first may be extended.
     first_only = jnp.where(jnp.arange(num_beams) == 0, 0.0, _WORST)
-    start = _State(
-        _Live(jnp.tile(first_only, (batch, 1)), no_tokens, no_tokens[..., 0]),
-        Beams(no_tokens, jnp.full((batch, num_beams), _WORST)),
-        model.init_cache(params, inputs, max_decode_length=max_decode_length, num_beams=num_beams),
-    )
-    return _result(jax.lax.while_loop(unfinished, step, start), is_empty)
+    live = _Live(jnp.tile(first_only, (batch, 1)), no_tokens, no_tokens[..., 0])
+    return _State(live, Beams(no_tokens, jnp.full((batch, num_beams), _WORST)), cache)
 
 
 def _extend(

@@ -20,9 +20,8 @@ import numpy as np
 from flantune.inference import batching
 from flantune.models import t5
 
-_ROW_TOKENS = (
-    128  # of options in a decoder row: the logits of a batch stay below those of a training step
-)
+# Tokens of options in a decoder row: so the logits of a batch stay below those of a training step.
+_ROW_TOKENS = 128
 _SHORTEST_ROW = 16  # tokens; as for prompts, shorter ones are not worth compiling
 _Ids: TypeAlias = tuple[int, ...]
 Question: TypeAlias = tuple[str, Sequence[str]]

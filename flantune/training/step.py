@@ -159,6 +159,23 @@ def _token_metrics(sums: loss.LossSums, batch: Batch) -> Metrics:
     }
 
 
+def _unless_bad(
+    new: state_lib.TrainState,
+    old: state_lib.TrainState,
+    metrics: Metrics,
+    tasks: loss.TaskSums | None,
+) -> tuple[state_lib.TrainState, Metrics]:
+    """The new state, or the old one a step later where loss or gradient is not finite; and all metrics."""
+    is_finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["grad_norm"])
+    metrics = metrics | {BAD_STEPS: 1.0 - is_finite.astype(jnp.float32)}
+    if tasks is not None:
+        counted = jax.tree.map(lambda leaf: jnp.where(is_finite, leaf, 0.0), tasks)
+        metrics |= {TASK_CROSS_ENTROPY: counted.cross_entropy, TASK_WEIGHT: counted.weight}
+    unchanged = dataclasses.replace(old, step=new.step)
+    kept = jax.tree.map(lambda one, other: jnp.where(is_finite, one, other), new, unchanged)
+    return kept, metrics
+
+
 def make_train_step(
     *,
     model: state_lib.Model,
@@ -213,14 +230,7 @@ def make_train_step(
             "param_norm": optax.tree.norm(state.params),
             "learning_rate": schedule(state.step),
         }
-        is_finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["grad_norm"])
-        metrics[BAD_STEPS] = 1.0 - is_finite.astype(jnp.float32)
-        if sums.tasks is not None:
-            counted = jax.tree.map(lambda leaf: jnp.where(is_finite, leaf, 0.0), sums.tasks)
-            metrics |= {TASK_CROSS_ENTROPY: counted.cross_entropy, TASK_WEIGHT: counted.weight}
-        unchanged = dataclasses.replace(state, step=new_state.step)
-        kept = jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), new_state, unchanged)
-        return kept, metrics
+        return _unless_bad(new_state, state, metrics, sums.tasks)
 
     return jax.jit(
         train_step,
