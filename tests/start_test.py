@@ -10,7 +10,7 @@ from orbax.checkpoint import v1 as ocp
 import pytest
 
 from flantune import cli, param_trees, start_record, testing
-from flantune.interop import run_checkpoint, sources
+from flantune.interop import run_checkpoint, safetensors_file, sources
 
 TASKS = """
 from flantune import metrics
@@ -263,6 +263,19 @@ def test_adapters_evaluate_infer_and_merge_to_the_same_model(adapted, capsys):
     np.testing.assert_allclose(
         plain[f"{query}/kernel"], base[f"{query}/kernel"] + product, rtol=1e-6, atol=1e-7
     )
+
+
+def test_adapters_are_written_as_peft_has_them(adapted, capsys):
+    assert cli.main(["convert", "runs/adapted", "as_peft", "--to", "peft"]) == 0
+    stored = safetensors_file.open_file("as_peft/adapter_model.safetensors")
+    assert len(stored.arrays) == 12
+    name = "base_model.model.decoder.block.0.layer.1.EncDecAttention.v.lora_B.weight"
+    ours = run_checkpoint.open_run("runs/adapted").read(
+        "decoder/layers_0/encoder_decoder_attention/value/lora_b"
+    )
+    np.testing.assert_array_equal(stored.read(name), ours.T)
+    text = error_of(capsys, "convert", "runs/base", "no_peft", "--to", "peft")
+    assert "has no adapters to write as PEFT's" in text
 
 
 def test_a_merged_run_reads_parts(adapted):

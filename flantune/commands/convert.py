@@ -11,7 +11,7 @@ from flantune.commands import shared
 if TYPE_CHECKING:
     from flantune.interop import convert
 
-_KINDS = ("flantune", "hf", "t5x")
+_KINDS = ("flantune", "hf", "t5x", "peft")
 
 
 def add(commands: shared.Commands) -> None:
@@ -22,7 +22,9 @@ def add(commands: shared.Commands) -> None:
     parser = commands.add_parser("convert", help=about, description=about)
     parser.add_argument("source", metavar="SRC", help="a folder, local or gs://")
     parser.add_argument("destination", metavar="DST", help="a new folder")
-    parser.add_argument("--to", required=True, choices=_KINDS, help="what DST becomes")
+    parser.add_argument(
+        "--to", required=True, choices=_KINDS, help="what DST becomes; peft: a run's adapters alone"
+    )
     parser.add_argument(
         "--dtype", choices=("float32", "bfloat16"), help="of the parameters (default: the source's)"
     )

@@ -1,5 +1,7 @@
 """Converts a T5 between three layouts: a flantune run folder, a Hugging Face folder, a T5X model folder.
 
+The adapters of a run become a folder of PEFT's too.
+
     convert(open_source("google/flan-t5-small"), "runs/flan_small", to="flantune")
 
 Sizes, vocabulary and step come from the source wherever it says them. Arrays go through memory one at a time. The
@@ -21,7 +23,7 @@ from jaxtyping import PyTree
 import numpy as np
 
 from flantune import gin_files, run_folder, start_record
-from flantune.configs import DataConfig, ModelConfig
+from flantune.configs import DataConfig, LoraConfig, ModelConfig
 from flantune.data import vocabulary as vocabulary_lib
 from flantune.interop import (
     huggingface,
@@ -30,6 +32,7 @@ from flantune.interop import (
     merged_run,
     mismatch,
     model_dimensions,
+    peft_writer,
     run_checkpoint,
     sources,
     t5x_checkpoint,
@@ -39,6 +42,7 @@ from flantune.interop.param_source import ArrayInfo, Index, ParamSource
 from flantune.models import t5
 
 FLANTUNE, HUGGING_FACE, T5X = KINDS = sources.KINDS
+PEFT = "peft"
 NO_VOCABULARY = "none"
 _LOG_EVERY_S = 10.0
 # Lengths of a converted run, in tokens; Flan's (https://arxiv.org/abs/2210.11416). T5 itself has no longest input.
@@ -56,6 +60,8 @@ class Source:
         step: training steps done; 0 where the source does not say.
         vocabulary: None where there is none, or none is wanted.
         wants_none: whether it was asked for that no vocabulary is written.
+        lora: the adapters that a run trained; they are merged in `params`.
+        base_path: the Hugging Face folder that they were trained beside, if it was one.
         family: of a Hugging Face model; None: `huggingface_writer` finds it.
     """
 
@@ -66,6 +72,8 @@ class Source:
     vocabulary: vocabulary_lib.Vocabulary | None
     family: str | None = None
     wants_none: bool = False
+    lora: LoraConfig | None = None
+    base_path: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,7 +151,9 @@ def _open_run(run_dir: epath.Path, step: int | None, model: ModelConfig | None) 
         model = model or gin_files.build(ModelConfig)
         name = gin_files.optional_binding(DataConfig, "vocabulary")
     assert model is not None
-    if model.lora is not None and not isinstance(opened.params, merged_run.MergedRun):
+    lora = model.lora
+    merged = opened.params if isinstance(opened.params, merged_run.MergedRun) else None
+    if lora is not None and merged is None:
         raise ValueError(
             f"{run_dir} trained adapters (ModelConfig.lora), but has no {start_record.FILE} that says beside which base."
         )
@@ -154,7 +164,13 @@ def _open_run(run_dir: epath.Path, step: int | None, model: ModelConfig | None) 
     elif isinstance(name, str) and vocabulary_lib.size_to_train(name) is None:
         vocabulary = vocabulary_lib.load(name)
     return Source(
-        kind=FLANTUNE, params=opened.params, model=model, step=opened.step, vocabulary=vocabulary
+        kind=FLANTUNE,
+        params=opened.params,
+        model=model,
+        step=opened.step,
+        vocabulary=vocabulary,
+        lora=lora,
+        base_path=None if merged is None else merged.base_path,
     )
 
 
@@ -197,7 +213,7 @@ def convert(
     Args:
         source: as `open_source` gives it.
         destination: a folder that does not exist or is empty.
-        to: one of KINDS.
+        to: one of KINDS, or PEFT.
         dtype: of the parameters, "float32" or "bfloat16"; None: the source's own, if it is one of these.
 
     Raises:
@@ -205,8 +221,8 @@ def convert(
     """
     started = time.monotonic()
     final = epath.Path(destination).expanduser()
-    if to not in KINDS:
-        raise ValueError(f"A model is converted to {', '.join(KINDS)}, not to {to!r}.")
+    if to not in _WRITERS:
+        raise ValueError(f"A model is converted to {', '.join(_WRITERS)}, not to {to!r}.")
     if final.exists() and (not final.is_dir() or any(final.iterdir())):
         raise ValueError(f"{final} exists and is not empty: name another folder.")
     needs_one = to == FLANTUNE or (to == HUGGING_FACE and not source.wants_none)
@@ -221,7 +237,7 @@ def convert(
         raise ValueError(
             f"Parameters are written as {allowed}, not {dtype!r}; T5's activations exceed float16's range."
         )
-    params = _Progress(source.params)
+    params = _Progress(_adapters(source) if to == PEFT else source.params)
     source = dataclasses.replace(source, params=params)
     _write_whole(source, final, to, dtype)
     sizes = [math.prod(info.shape) for info in params.arrays.values()]
@@ -307,7 +323,27 @@ def _write_t5x(source: Source, place: epath.Path, final: epath.Path, dtype: str)
     t5x_native.write(place, source.params, step=source.step, dtype=dtype)
 
 
-_WRITERS = {FLANTUNE: _write_run, HUGGING_FACE: _write_hugging_face, T5X: _write_t5x}
+def _adapters(source: Source) -> ParamSource:
+    """What a run trained, without its base."""
+    if source.lora is None or not isinstance(source.params, merged_run.MergedRun):
+        raise ValueError(
+            f"{source.params.description} has no adapters to write as PEFT's: only runs with ModelConfig.lora have."
+        )
+    return source.params.run
+
+
+def _write_peft(source: Source, place: epath.Path, final: epath.Path, dtype: str) -> None:
+    del final
+    assert source.lora is not None  # as _adapters checked
+    peft_writer.write(place, source.params, source.lora, dtype=dtype, base=source.base_path)
+
+
+_WRITERS = {
+    FLANTUNE: _write_run,
+    HUGGING_FACE: _write_hugging_face,
+    T5X: _write_t5x,
+    PEFT: _write_peft,
+}
 
 
 class _Progress:

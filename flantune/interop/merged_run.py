@@ -25,11 +25,13 @@ class MergedRun:
         run: what was trained: the checkpoint of a run.
         base: all other parameters, and the kernels that adapters belong to.
         lora: of the run's model; None: it has no adapters.
+        base_path: where the base is, if that is a Hugging Face folder.
     """
 
     run: param_source.ParamSource
     base: param_source.ParamSource
     lora: LoraConfig | None
+    base_path: str | None = None
 
     @property
     def description(self) -> str:

@@ -93,7 +93,8 @@ def open_run(run_dir: epath.Path, step: int | None = None) -> Opened:
     record = start_record.read(run_dir)
     params: ParamSource = checkpoint
     if record is not None and record.is_partial:
-        params = merged_run.MergedRun(checkpoint, base_of(record), record.model.lora)
+        path = record.path if record.kind == HUGGING_FACE else None
+        params = merged_run.MergedRun(checkpoint, base_of(record), record.model.lora, path)
     return Opened(kind=FLANTUNE, folder=run_dir, params=params, step=checkpoint.step)
 
 
