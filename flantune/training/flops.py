@@ -1,0 +1,75 @@
+"""Floating-point operations of one training step of an encoder-decoder, counted from its dimensions.
+
+The compiler's own count is of no use on a TPU: it has 12 to 24 % of the truth, because it counts the body of a loop once.
+Here are the operations that the model needs (model FLOPs), from which utilisation is reckoned; what rematerialisation
+repeats is apart. Only matrix products count, a multiplication and an addition each. Attention counts in full: neither
+causal masks nor the borders of packed examples save anything, as the implementation works. Padding counts too: a row is a
+row. Read `roofline.py` next.
+
+With `n` and `m` the encoder's and decoder's tokens of a row, `d` emb_dim, `k` heads * head_dim, `f` mlp_dim, `g` the MLP's
+input projections (2 where it is gated) and `v` vocab_size, the forward pass of one row takes
+
+    encoder layer   2 n (4 d k + (g + 1) d f)                                    and attention  4 n n k
+    decoder layer   2 m (4 d k + 2 d k + (g + 1) d f) + 2 n (2 d k)              and attention  4 m m k + 4 m n k
+    logits          2 m d v
+
+(the encoder's output passes through the keys and values of each decoder layer). The backward pass takes twice as many.
+"""
+
+import dataclasses
+
+from flantune.configs import ModelConfig
+
+# The forward pass, and for each product one for its gradient by each of its two factors.
+_FORWARD_AND_BACKWARD = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ForwardFlops:
+    """Operations of the forward pass of one row.
+
+    Attributes:
+        projections: of attention and MLP in all layers.
+        attention: scores and weighted means in all layers.
+        logits: of the target's tokens.
+    """
+
+    projections: int
+    attention: int
+    logits: int
+
+    @property
+    def layers(self) -> int:
+        """What all layers together take."""
+        return self.projections + self.attention
+
+    @property
+    def total(self) -> int:
+        return self.layers + self.logits
+
+
+def forward_flops(model: ModelConfig, *, inputs_length: int, targets_length: int) -> ForwardFlops:
+    """Operations of the forward pass of one row with so many encoder and decoder tokens."""
+    n, m = inputs_length, targets_length
+    d, k = model.emb_dim, model.num_heads * model.head_dim
+    mlp = (len(model.mlp_activations) + 1) * d * model.mlp_dim
+    encoder_layer = 2 * n * (4 * d * k + mlp)
+    decoder_layer = 2 * m * (6 * d * k + mlp) + 2 * n * (2 * d * k)
+    return ForwardFlops(
+        projections=model.num_encoder_layers * encoder_layer
+        + model.num_decoder_layers * decoder_layer,
+        attention=model.num_encoder_layers * 4 * n * n * k
+        + model.num_decoder_layers * 4 * m * (m + n) * k,
+        logits=2 * m * d * model.vocab_size,
+    )
+
+
+def train_flops(model: ModelConfig, *, rows: int, inputs_length: int, targets_length: int) -> int:
+    """Model FLOPs of one training step on so many rows, forward and backward."""
+    forward = forward_flops(model, inputs_length=inputs_length, targets_length=targets_length)
+    return _FORWARD_AND_BACKWARD * rows * forward.total
+
+
+def slot_tokens(*, rows: int, inputs_length: int, targets_length: int) -> int:
+    """Places for tokens in a batch, encoder and decoder, whether packing fills them or not."""
+    return rows * (inputs_length + targets_length)
