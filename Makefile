@@ -1,6 +1,7 @@
 # make quickstart   set up, then the main job on generated tasks
 # make test         set up, then the default tests
 # make hf           set up, then the hf extra, which the tests marked hf need
+# make tpu          set up, then libtpu, whose compiler `flantune compile` uses; it needs no TPU
 # make check        formatter, linter and type checker, as .ci/run does
 # Another Python: make PYTHON=python3.12 ...
 
@@ -8,8 +9,9 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/installed
 INSTALLED_HF := $(VENV)/installed-hf
+INSTALLED_TPU := $(VENV)/installed-tpu
 
-.PHONY: setup hf quickstart test check clean
+.PHONY: setup hf tpu quickstart test check clean
 
 setup: $(INSTALLED)
 
@@ -26,6 +28,12 @@ hf: $(INSTALLED_HF)
 
 $(INSTALLED_HF): $(INSTALLED)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,hf]'
+	touch $@
+
+tpu: $(INSTALLED_TPU)
+
+$(INSTALLED_TPU): $(INSTALLED)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,tpu]'
 	touch $@
 
 quickstart: $(INSTALLED)

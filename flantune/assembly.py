@@ -19,6 +19,7 @@ from flantune.configs import (
 from flantune.data import (
     catalog as catalog_lib,
     mixture_vocabulary,
+    packing,
     store as store_lib,
     tokenize,
     vocabulary as vocabulary_lib,
@@ -38,6 +39,17 @@ def make_network(model: ModelConfig, vocabulary: vocabulary_lib.Vocabulary) -> t
         )
     lora.check_targets(model)
     return t5.EncoderDecoder(model)
+
+
+def abstract_batch(data: DataConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes of the global batches that a run trains on; it needs neither data nor vocabulary."""
+    rows = packing.make_rows(
+        [[]], inputs_length=data.inputs_length, targets_length=data.targets_length
+    )
+    return {
+        name: jax.ShapeDtypeStruct((data.batch_size, *array.shape[1:]), array.dtype)
+        for name, array in rows.items()
+    }
 
 
 def make_evaluator(

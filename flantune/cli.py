@@ -17,6 +17,7 @@ from absl import flags, logging
 
 from flantune import allocator
 from flantune.commands import (
+    compile,
     convert,
     jobs,
     leakage,
@@ -70,7 +71,18 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         prog="flantune", description="FLAN-style multi-task instruction tuning of T5 in JAX."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (jobs, convert, report, show, ledger, lint, leakage, vocab, promptsource):
+    for module in (
+        jobs,
+        compile,
+        convert,
+        report,
+        show,
+        ledger,
+        lint,
+        leakage,
+        vocab,
+        promptsource,
+    ):
         module.add(commands)
     bindings = [word.removeprefix("--gin.") for word in arguments if word.startswith("--gin.")]
     return parser.parse_args([w for w in arguments if not w.startswith("--gin.")]), bindings

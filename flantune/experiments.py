@@ -1,4 +1,4 @@
-"""The jobs: `prepare`, `train`, `evaluate`, `infer`, `describe`. Each turns configs into objects and calls them.
+"""The jobs: `prepare`, `train`, `evaluate`, `infer`, `compile`, `describe`. Each turns configs into objects and calls them.
 
 Gin binds these functions and `configs.py`; `cli.py` calls them. To see how a job works, follow its calls: data is in
 `data/loading.py`, the loop in `training/trainer.py`, scoring in `evaluation/evaluator.py`. What needs a model is
@@ -42,6 +42,7 @@ from flantune.evaluation.results import Results
 
 if TYPE_CHECKING:
     from flantune.data import pipeline
+    from flantune.training import feasibility
 
 _GREEDY = DecodingConfig()
 
@@ -312,6 +313,44 @@ def infer(
         mesh=device_mesh,
     )
     return predictor.predict(params, prompts)
+
+
+def compile(
+    *,
+    topology: str,
+    model: ModelConfig,
+    data: DataConfig,
+    optimizer: OptimizerConfig,
+    mesh: MeshConfig,
+    num_slices: int = 1,
+    optimization: str = "O1",
+    num_steps: int = 1_000_000,
+) -> "feasibility.Feasibility":
+    """Whether a run's training step fits on a slice that need not exist, and how fast it can be at best.
+
+    Of `data` only the shape of a batch counts. `num_steps` is for schedules that decay over the whole run.
+
+    Raises:
+        ValueError: there is no such topology, or the mesh does not fit it.
+    """
+    from flantune import assembly
+    from flantune.models import t5
+    from flantune.training import ahead_of_time, optimizers, proof
+
+    configs.check_whole("num_slices", num_slices)
+    place = ahead_of_time.topology(topology, num_slices)
+    network = t5.EncoderDecoder(model)
+    job = proof.Job(
+        model=network,
+        plain_model=t5.EncoderDecoder(dataclasses.replace(model, remat="none")),
+        model_config=model,
+        optimizer=optimizers.make_optimizer(optimizer, num_steps, network.logical_axes()),
+        optimizer_config=optimizer,
+        mesh_config=mesh,
+        batch=assembly.abstract_batch(data),
+        num_steps=num_steps,
+    )
+    return proof.prove(job, place, optimization=optimization)
 
 
 def describe(

@@ -76,9 +76,8 @@ def bind(function: Callable[..., T], **given: object) -> Callable[[], T]:
         ValueError: a parameter without a default has no binding, or a value is not allowed.
     """
     arguments = dict(given)
-    hints = get_type_hints(function)
     for name, parameter in inspect.signature(function).parameters.items():
-        config_class = _config_class(hints.get(name))
+        config_class = _config_class(parameter.annotation)
         if config_class is not None and name not in arguments:
             required = parameter.default is inspect.Parameter.empty
             if required or _is_bound(config_class):
@@ -96,8 +95,10 @@ def bind(function: Callable[..., T], **given: object) -> Callable[[], T]:
     return lambda: bound(**arguments)
 
 
-def build(config_class: type[T]) -> T:
+def build(config_class: type[T], **otherwise: object) -> T:
     """A config from its bindings; a field that is a config is built from its own bindings, if it has any.
+
+    `otherwise` holds values of fields that have no binding.
 
     Raises:
         ValueError: a field without a default has no binding, or a value is not allowed.
@@ -108,20 +109,24 @@ def build(config_class: type[T]) -> T:
         for field in fields
         if field.default is dataclasses.MISSING
         and field.default_factory is dataclasses.MISSING
+        and field.name not in otherwise
         and not _binding_exists(config_class, field.name)
     ]
     if missing:
         raise ValueError(_no_binding(f"configs.{config_class.__name__}", missing))
     hints = get_type_hints(config_class)
-    nested: dict[str, object] = {
+    given: dict[str, object] = {
         field.name: build(field_class)
         for field in fields
         if (field_class := _config_class(hints[field.name])) is not None
         and _is_bound(field_class)
         and not _binding_exists(config_class, field.name)
     }
+    given |= {
+        name: value for name, value in otherwise.items() if not _binding_exists(config_class, name)
+    }
     try:
-        return _configurable(config_class)(**nested)
+        return _configurable(config_class)(**given)
     except (TypeError, ValueError) as error:
         raise ValueError(str(error).split("\n")[0]) from error
 

@@ -103,6 +103,8 @@ def shortened(command):
         return f"make --dry-run --directory {ROOT} {command.split()[1]}"
     if "launch/tpu_pod.sh" in command:
         return f"DRY_RUN=1 {command}"
+    # Compiled in tests/commands/compile_test.py, where libtpu is installed.
+    command = command.replace("v5e:16x16", "h200:64")
     command = command.replace("launch/local.sh", "flantune train")
     if " train " in f" {command} ":
         command += f" {SHORT}"

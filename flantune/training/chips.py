@@ -30,6 +30,8 @@ class Chip:
         link_bytes_per_s: what the device can send at once over all its links within a slice or host (ICI, NVLink).
         network_bytes_per_s: what it can send between slices (the data centre's network); None where Google states none.
         devices_per_chip: JAX devices on one chip.
+        slice_axes: of a slice's shape: those of a TPU's torus; 1 for GPUs, which are counted.
+        largest_slice: chips of the largest one; for GPUs, of as many hosts as anybody may want.
     """
 
     name: str
@@ -41,11 +43,15 @@ class Chip:
     link_bytes_per_s: float
     network_bytes_per_s: float | None = None
     devices_per_chip: int = 1
+    slice_axes: int
+    largest_slice: int
 
 
 _TABLE = (
     Chip(
         name="v3",
+        slice_axes=2,
+        largest_slice=1024,
         device_kinds=("TPU v3",),
         platform="tpu",
         peak_flops=123e12 / 2,
@@ -56,6 +62,8 @@ _TABLE = (
     ),
     Chip(
         name="v4",
+        slice_axes=3,
+        largest_slice=4096,
         device_kinds=("TPU v4",),
         platform="tpu",
         peak_flops=275e12,
@@ -65,6 +73,8 @@ _TABLE = (
     ),
     Chip(
         name="v5e",
+        slice_axes=2,
+        largest_slice=256,
         device_kinds=("TPU v5 lite", "TPU v5e"),
         platform="tpu",
         peak_flops=197e12,
@@ -75,6 +85,8 @@ _TABLE = (
     ),
     Chip(
         name="v5p",
+        slice_axes=3,
+        largest_slice=6144,
         device_kinds=("TPU v5", "TPU v5p"),
         platform="tpu",
         peak_flops=459e12,
@@ -85,6 +97,8 @@ _TABLE = (
     ),
     Chip(
         name="v6e",
+        slice_axes=2,
+        largest_slice=256,
         device_kinds=("TPU v6 lite", "TPU v6e"),
         platform="tpu",
         peak_flops=918e12,
@@ -95,6 +109,8 @@ _TABLE = (
     ),
     Chip(
         name="tpu7x",
+        slice_axes=3,
+        largest_slice=9216,
         device_kinds=("TPU7x", "TPU7"),
         platform="tpu",
         peak_flops=2307e12 / 2,
@@ -106,6 +122,8 @@ _TABLE = (
     ),
     Chip(
         name="a100",
+        slice_axes=1,
+        largest_slice=4096,
         device_kinds=("NVIDIA A100-SXM4-80GB",),
         platform="gpu",
         peak_flops=312e12,
@@ -115,6 +133,8 @@ _TABLE = (
     ),
     Chip(
         name="h100",
+        slice_axes=1,
+        largest_slice=4096,
         device_kinds=("NVIDIA H100 80GB HBM3",),
         platform="gpu",
         peak_flops=989e12,
@@ -124,6 +144,8 @@ _TABLE = (
     ),
     Chip(
         name="h200",
+        slice_axes=1,
+        largest_slice=4096,
         device_kinds=("NVIDIA H200",),
         platform="gpu",
         peak_flops=989e12,

@@ -70,6 +70,12 @@ def train_flops(model: ModelConfig, *, rows: int, inputs_length: int, targets_le
     return _FORWARD_AND_BACKWARD * rows * forward.total
 
 
+def repeated_flops(model: ModelConfig, *, inputs_length: int, targets_length: int) -> int:
+    """FLOPs that rematerialisation adds to the training step of one row: by "full" all layers, by "dots" attention."""
+    forward = forward_flops(model, inputs_length=inputs_length, targets_length=targets_length)
+    return {"none": 0, "dots": forward.attention, "full": forward.layers}[model.remat]
+
+
 def slot_tokens(*, rows: int, inputs_length: int, targets_length: int) -> int:
     """Places for tokens in a batch, encoder and decoder, whether packing fills them or not."""
     return rows * (inputs_length + targets_length)

@@ -19,7 +19,8 @@ import math
 from absl import logging
 from flax import linen as nn
 import jax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.experimental import mesh_utils
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree, Shaped
 import numpy as np
 
@@ -30,6 +31,7 @@ MESH_AXES = ("data", "fsdp", "tensor")
 MeshAxes = str | tuple[str, ...] | None
 AxisRules = tuple[tuple[str, MeshAxes], ...]
 LogicalAxes = tuple[str | None, ...]
+AnyMesh = Mesh | AbstractMesh  # of devices, or of sizes alone
 
 # fsdp before data, though data is the mesh's first axis: the other order makes XLA's partitioner (jaxlib 0.10.2, with
 # Shardy or without) compute wrong gradients, silently, on meshes where all three axes have more than one device.
@@ -54,31 +56,56 @@ DEFAULT_RULES: AxisRules = (
 )
 
 
-def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Mesh over all devices (or `devices`) with axes data, fsdp and tensor, one -1 of the config resolved.
+def mesh_shape(config: MeshConfig, num_devices: int) -> tuple[int, int, int]:
+    """Devices along data, fsdp and tensor, one -1 of the config resolved.
 
     Raises:
         ValueError: the sizes do not multiply to the number of devices.
     """
-    devices = jax.devices() if devices is None else list(devices)
     sizes = {axis: getattr(config, axis) for axis in MESH_AXES}
     fixed = math.prod(size for size in sizes.values() if size != -1)
     free = [axis for axis, size in sizes.items() if size == -1]
     asked = " x ".join(f"{axis}={size}" for axis, size in sizes.items() if size != -1)
-    if free and len(devices) % fixed:
+    if free and num_devices % fixed:
         raise ValueError(
-            f"MeshConfig.{free[0]} is -1, which takes what remains of {len(devices)} devices, but {asked} = {fixed} "
-            f"does not divide {len(devices)}. Change {' or '.join(a for a in MESH_AXES if a not in free)}."
+            f"MeshConfig.{free[0]} is -1, which takes what remains of {num_devices} devices, but {asked} = {fixed} "
+            f"does not divide {num_devices}. Change {' or '.join(a for a in MESH_AXES if a not in free)}."
         )
-    if not free and fixed != len(devices):
+    if not free and fixed != num_devices:
         raise ValueError(
-            f"MeshConfig asks for {asked} = {fixed} devices, but there are {len(devices)}. "
+            f"MeshConfig asks for {asked} = {fixed} devices, but there are {num_devices}. "
             "Set one of its fields to -1 to take what remains."
         )
-    shape = tuple(len(devices) // fixed if size == -1 else size for size in sizes.values())
+    data, fsdp, tensor = (num_devices // fixed if size == -1 else size for size in sizes.values())
+    return data, fsdp, tensor
+
+
+def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Mesh over all devices (or `devices`) with axes data, fsdp and tensor, one -1 of the config resolved.
+
+    With several TPU slices, the data axis alone crosses from slice to slice: only gradients pass the slow network.
+
+    Raises:
+        ValueError: the sizes do not multiply to the number of devices, or the slices do not divide the data axis.
+    """
+    devices = jax.devices() if devices is None else list(devices)
+    shape = mesh_shape(config, len(devices))
     # Auto, because jax.make_mesh defaults to Explicit axes, which Flax's constraints refuse.
     axis_types = (AxisType.Auto,) * len(MESH_AXES)
-    return jax.make_mesh(shape, MESH_AXES, axis_types=axis_types, devices=devices)
+    num_slices = len({getattr(device, "slice_index", 0) for device in devices})
+    if num_slices == 1:
+        return jax.make_mesh(shape, MESH_AXES, axis_types=axis_types, devices=devices)
+    data, fsdp, tensor = shape
+    if data % num_slices:
+        raise ValueError(
+            f"There are {num_slices} slices, and the data axis alone crosses them: MeshConfig.data must be a multiple of "
+            f"{num_slices}, not {data}."
+        )
+    within, across = (data // num_slices, fsdp, tensor), (num_slices, 1, 1)
+    grid = mesh_utils.create_hybrid_device_mesh(
+        within, across, devices, allow_split_physical_axes=True
+    )
+    return Mesh(grid, MESH_AXES, axis_types=axis_types)
 
 
 def axis_rules(config: MeshConfig) -> AxisRules:
@@ -112,7 +139,7 @@ def _warn_once(message: str) -> None:
     logging.warning("%s", message)
 
 
-def _fitting_axes(wanted: MeshAxes, size: int, mesh: Mesh, name: str) -> MeshAxes:
+def _fitting_axes(wanted: MeshAxes, size: int, mesh: AnyMesh, name: str) -> MeshAxes:
     """Those of the wanted mesh axes that have more than one device and divide a dimension of this size."""
     kept: list[str] = []
     for axis in (wanted,) if isinstance(wanted, str) else wanted or ():
@@ -134,7 +161,12 @@ def _mesh_axes(axes: LogicalAxes, rules: AxisRules) -> tuple[MeshAxes, ...]:
 
 
 def partition_spec(
-    axes: LogicalAxes, shape: tuple[int, ...], mesh: Mesh, rules: AxisRules, *, name: str = "array"
+    axes: LogicalAxes,
+    shape: tuple[int, ...],
+    mesh: AnyMesh,
+    rules: AxisRules,
+    *,
+    name: str = "array",
 ) -> PartitionSpec:
     """Mesh axes of each dimension of one array, leaving out those that do not divide it (logged once).
 
@@ -164,7 +196,7 @@ def path_name(path: jax.tree_util.KeyPath) -> str:
 
 
 def param_shardings(
-    logical_axes: PyTree, shapes: PyTree, mesh: Mesh, rules: AxisRules
+    logical_axes: PyTree, shapes: PyTree, mesh: AnyMesh, rules: AxisRules
 ) -> PyTree[NamedSharding]:
     """Sharding of each parameter, from a tree of logical axes and one of arrays or shapes of the same structure."""
     return jax.tree_util.tree_map_with_path(
@@ -178,7 +210,7 @@ def param_shardings(
 
 
 def optimizer_shardings(
-    opt_state: PyTree, params: PyTree, shardings: PyTree[NamedSharding], mesh: Mesh
+    opt_state: PyTree, params: PyTree, shardings: PyTree[NamedSharding], mesh: AnyMesh
 ) -> PyTree[NamedSharding]:
     """Sharding of each optimizer leaf: its parameter's where the shapes agree, else a copy on every device.
 
@@ -204,6 +236,30 @@ def optimizer_shardings(
     return jax.tree_util.tree_map_with_path(of_leaf, opt_state)
 
 
+def batch_shards(mesh: AnyMesh) -> int:
+    """Devices, or groups of them, that each have rows of their own under the default rules."""
+    return math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+
+
+def _batch_sharding(rows: Mapping[str, int], mesh: AnyMesh, rules: AxisRules) -> NamedSharding:
+    """Sharding of the arrays of a global batch with so many rows each.
+
+    Raises:
+        ValueError: the number of rows is no multiple of the shards.
+    """
+    sharding = NamedSharding(mesh, PartitionSpec(*_mesh_axes(("batch",), activation_rules(rules))))
+    axes = sharding.spec[0] or ()
+    axes = (axes,) if isinstance(axes, str) else axes
+    shards = math.prod(mesh.shape[axis] for axis in axes)
+    for name, count in rows.items():
+        if count % shards:
+            raise ValueError(
+                f"A batch of {count} rows ('{name}') cannot be split over {' x '.join(axes)} = {shards} devices. "
+                f"Make DataConfig.batch_size a multiple of {shards}."
+            )
+    return sharding
+
+
 def shard_batch(
     batch: Mapping[str, Shaped[np.ndarray, "batch ..."]],
     mesh: Mesh,
@@ -214,22 +270,30 @@ def shard_batch(
     Raises:
         ValueError: the number of rows is no multiple of the shards.
     """
-    sharding = NamedSharding(mesh, PartitionSpec(*_mesh_axes(("batch",), activation_rules(rules))))
     rows = {name: array.shape[0] * jax.process_count() for name, array in batch.items()}
-    axes = sharding.spec[0] or ()
-    axes = (axes,) if isinstance(axes, str) else axes
-    shards = math.prod(mesh.shape[axis] for axis in axes)
-    for name, count in rows.items():
-        if count % shards:
-            raise ValueError(
-                f"A batch of {count} rows ('{name}') cannot be split over {' x '.join(axes)} = {shards} devices. "
-                f"Make DataConfig.batch_size a multiple of {shards}."
-            )
+    sharding = _batch_sharding(rows, mesh, rules)
     return {
         name: jax.make_array_from_process_local_data(
             sharding, array, (rows[name], *array.shape[1:])
         )
         for name, array in batch.items()
+    }
+
+
+def abstract_batch(
+    shapes: Mapping[str, jax.ShapeDtypeStruct],
+    mesh: AnyMesh,
+    rules: AxisRules = DEFAULT_RULES,
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """What `shard_batch` makes of global arrays with these shapes, as shapes with shardings.
+
+    Raises:
+        ValueError: the number of rows is no multiple of the shards.
+    """
+    sharding = _batch_sharding({name: leaf.shape[0] for name, leaf in shapes.items()}, mesh, rules)
+    return {
+        name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+        for name, leaf in shapes.items()
     }
 
 

@@ -109,7 +109,7 @@ def _with_shardings(shapes: PyTree, shardings: PyTree) -> PyTree:
 def abstract_state(
     model: Model,
     optimizer: optax.GradientTransformation,
-    mesh: Mesh,
+    mesh: sharding.AnyMesh,
     rules: sharding.AxisRules,
 ) -> TrainState:
     """The state as jax.ShapeDtypeStruct leaves with shardings: what to restore into, and what to compile for."""

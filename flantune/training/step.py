@@ -18,6 +18,7 @@ from flantune.configs import OptimizerConfig
 from flantune.training import loss, optimizers, partial, sharding, state as state_lib
 
 Batch = Mapping[str, Shaped[Array, "batch ..."]]
+AbstractBatch = Mapping[str, jax.ShapeDtypeStruct]
 Metrics = dict[str, Float[Array, "*tasks"]]
 TASK_CROSS_ENTROPY, TASK_WEIGHT = "task_cross_entropy", "task_weight"
 BAD_STEPS = "num_bad_steps"
