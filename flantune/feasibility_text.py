@@ -101,13 +101,11 @@ def _time(found: feasibility_lib.Feasibility) -> rich.table.Table:
 def _collectives(found: feasibility_lib.Feasibility) -> rich.table.Table:
     traffic = found.traffic
     assert traffic is not None
-    columns = ["collectives of a step", "times", "GB a device sends"]
-    table = _table(*columns, *(["GB between slices"] if found.topology.num_slices > 1 else []))
+    table = _table("collectives of a step", "times", "GB a device sends")
     for one in traffic.collectives:
-        cells = [one.kind, f"{one.count:,}", f"{one.bytes_sent / 1e9:.3f}"]
-        if found.topology.num_slices > 1:
-            cells.append(f"{one.network_bytes_sent / 1e9:.3f}")
-        table.add_row(*cells)
+        table.add_row(one.kind, f"{one.count:,}", f"{one.bytes_sent / 1e9:.3f}")
+    if found.topology.num_slices > 1:
+        table.add_row("between slices", "", "not known")
     if traffic.loops_counted_once:
         table.add_row(f"{traffic.loops_counted_once} loops of unknown length counted once", "", "")
     return table

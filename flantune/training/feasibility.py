@@ -98,7 +98,7 @@ class Feasibility:
             repeated_flops=self.repeated_flops,
             memory_bytes=memory.arguments + memory.outputs + 2 * memory.temporaries,
             link_bytes=traffic.bytes_sent if traffic else None,
-            network_bytes=traffic.network_bytes_sent if traffic else None,
+            network_bytes=None,  # libtpu's text of several slices shows no collective that crosses them
         )
 
     @property
@@ -123,6 +123,9 @@ class Feasibility:
             value[field.name] = _plain(getattr(self, field.name))
         if self.memory is not None:
             value["memory"]["total"] = self.memory.total
+        if self.traffic is not None and self.topology.num_slices > 1:
+            for one in value["traffic"]["collectives"]:
+                one["network_bytes_sent"] = None  # not known
         value["roofline"] = roofline = _plain(self.roofline)
         if self.roofline is not None:
             roofline |= {

@@ -133,7 +133,7 @@ def test_xxl_fits_on_a_pod_of_v5e():
 
 @needs_libtpu
 @pytest.mark.slow
-def test_two_slices_exchange_gradients_alone():
+def test_two_slices_compile_and_what_they_exchange_is_not_known():
     found = compile_for_tpu(
         "small",
         "--topology=v5e:2x2",
@@ -143,8 +143,7 @@ def test_two_slices_exchange_gradients_alone():
         "--gin.DataConfig.targets_length=128",
     )
     assert found["mesh"] == {"data": 2, "fsdp": 4, "tensor": 1}
-    between = {one["kind"]: one["network_bytes_sent"] for one in found["traffic"]["collectives"]}
-    assert between["all-gather"] == 0
-    # Each device sends its quarter of the gradients, in bfloat16 or float32, to the other slice.
-    share = found["num_params"] / 4
-    assert share < sum(between.values()) < 8 * share
+    assert found["fits"]
+    # The compiler's text has no collective that crosses slices, so nothing may be claimed of the network.
+    assert {one["network_bytes_sent"] for one in found["traffic"]["collectives"]} == {None}
+    assert found["roofline"]["network_s"] is None
