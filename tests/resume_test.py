@@ -45,16 +45,16 @@ def start(run_dir, store, *flags):
     )
 
 
-def finish(run_dir, store):
-    process = start(run_dir, store)
+def finish(run_dir, store, *flags):
+    process = start(run_dir, store, *flags)
     _, error = process.communicate()
     assert process.returncode == 0, error
     return error
 
 
-def kill_after_checkpoint(run_dir, store):
+def kill_after_checkpoint(run_dir, store, *flags):
     """Starts a run and kills it (SIGKILL, no clean-up) as soon as its first checkpoint is complete."""
-    process = start(run_dir, store)
+    process = start(run_dir, store, *flags)
     checkpoint = run_dir / "checkpoints" / f"checkpoint_{KILLED_AFTER}"
     for _ in range(1200):
         if checkpoint.exists():
@@ -71,15 +71,25 @@ def losses(run_dir):
     return {line["step"]: (line["train/loss"], line["train/num_input_tokens"]) for line in lines}
 
 
+LORA = (
+    "--gin.LoraConfig.rank=2",
+    "--gin.LoraConfig.alpha=4.0",
+    "--gin.LoraConfig.dropout_rate=0.1",
+)
+
+
 @pytest.mark.slow
-def test_twenty_steps_equal_seven_a_kill_and_thirteen(tmp_path):
+@pytest.mark.parametrize("flags", [(), LORA], ids=["all", "lora"])
+def test_twenty_steps_equal_seven_a_kill_and_thirteen(tmp_path, flags):
     store = tmp_path / "prepared"
-    finish(tmp_path / "straight", store)
+    finish(tmp_path / "straight", store, *flags)
     killed = tmp_path / "killed"
-    checkpoint = kill_after_checkpoint(killed, store)
+    checkpoint = kill_after_checkpoint(killed, store, *flags)
     assert checkpoint.exists()
     assert not (killed / "checkpoints" / f"checkpoint_{STEPS}").exists()
-    assert f"step {KILLED_AFTER}" in finish(killed, store).replace(f"checkpoint_{KILLED_AFTER}", "")
+    assert f"step {KILLED_AFTER}" in finish(killed, store, *flags).replace(
+        f"checkpoint_{KILLED_AFTER}", ""
+    )
     # The same batches: equal token counts and losses at every step, before and after the kill.
     assert losses(killed) == losses(tmp_path / "straight")
     assert sorted(losses(killed)) == list(range(1, STEPS + 1))
