@@ -331,10 +331,16 @@ def compile(
     Of `data` only the shape of a batch counts. `num_steps` is for schedules that decay over the whole run.
 
     Raises:
-        ValueError: there is no such topology, or the mesh does not fit it.
+        ValueError: there is no such topology, the mesh does not fit it, or the model has adapters.
     """
     from flantune import assembly
     from flantune.models import t5
+
+    if model.lora is not None:
+        raise ValueError(
+            "compile proves steps that train all parameters; with ModelConfig.lora most are frozen, and the figures would be "
+            "too high. Leave LoraConfig out for an upper bound."
+        )
     from flantune.training import ahead_of_time, optimizers, proof
 
     configs.check_whole("num_slices", num_slices)

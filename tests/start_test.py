@@ -348,3 +348,8 @@ def test_a_frozen_base_in_bfloat16_trains_and_is_found_again():
     assert train("half", *flags, "--gin.experiments.train.num_steps=6") == 0
     assert "bfloat16" in (start_record.read("runs/half").trainable.frozen_dtype)
     assert len(answers("runs/half")) == 2
+
+
+def test_compile_does_not_take_adapters_for_a_whole_model(capsys):
+    text = error_of(capsys, "compile", "run.gin", "--topology", "v5e:2x2", *LORA)
+    assert "with ModelConfig.lora most are frozen" in text
