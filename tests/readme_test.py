@@ -86,10 +86,12 @@ def natural_instructions(place):
                 {"input": "A cat sat.", "output": "sat", "explanation": "It is last."}
             ],
             "Negative Examples": [],
-            "Source": ["made"],
+            "Source": [
+                name
+            ],  # a source that training and test tasks share would rule the former out
             "Instance License": ["Unknown"],
             "Instances": [
-                {"id": str(row), "input": f"Number {row} ran.", "output": ["ran"]}
+                {"id": str(row), "input": f"Number {row} of {name} ran.", "output": ["ran"]}
                 for row in range(20)
             ],
         }
