@@ -152,7 +152,7 @@ class LayerLeaf:
         return self.stack.dtype
 
     def read(self, index: param_source.Index | None = None) -> np.ndarray:
-        first, *rest = _whole(self.shape) if index is None else index
+        first, *rest = _bounded(index or (), self.shape)
         layer = slice(self.layer, self.layer + 1)
         return self.stack.read((first, layer, *rest)).squeeze(axis=1)
 
@@ -174,9 +174,9 @@ class JoinedLeaf:
         return self.apart.dtype
 
     def read(self, index: param_source.Index | None = None) -> np.ndarray:
-        index = _whole(self.shape) if index is None else index
+        index = _bounded(index or (), self.shape)
         inner = self.apart.shape[self.axis + 1]
-        start, stop, _ = index[self.axis].indices(self.shape[self.axis])
+        start, stop = index[self.axis].start, index[self.axis].stop
         first, last = start // inner, max(start // inner, -(-stop // inner))  # whole heads
         before, after = index[: self.axis], index[self.axis + 1 :]
         part = self.apart.read((*before, slice(first, last), slice(0, inner), *after))
@@ -188,9 +188,6 @@ class JoinedLeaf:
 
 
 def _bounded(index: param_source.Index, shape: tuple[int, ...]) -> param_source.Index:
-    """The same part in TensorStore's terms, where -1 is no last row but one that does not exist."""
-    return tuple(slice(*part.indices(size)) for part, size in zip(index, shape, strict=True))
-
-
-def _whole(shape: tuple[int, ...]) -> param_source.Index:
-    return tuple(slice(0, size) for size in shape)
+    """A slice of every axis, in TensorStore's terms, where -1 is no last row but one that does not exist."""
+    slices = (*index, *[slice(None)] * (len(shape) - len(index)))
+    return tuple(slice(*part.indices(size)) for part, size in zip(slices, shape, strict=True))

@@ -73,6 +73,7 @@ def run(monkeypatch, places):
     if importlib.util.find_spec("t5x") is None:
         monkeypatch.syspath_prepend(STAND_IN)
         importlib.invalidate_caches()
+    gin.clear_config()  # a test before may have locked its own
     root = pathlib.Path(importlib.util.find_spec("t5x").origin).parents[1]
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(gin_config, "_LOCATION_PREFIXES", ["", ".", str(root)])
