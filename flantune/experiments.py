@@ -7,13 +7,20 @@ imported where it is used, so that `prepare` starts without JAX.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import time
 from typing import TYPE_CHECKING
 
 from absl import logging
 from etils import epath
 
-from flantune import atomic, batch_text, configs, describe as describe_lib, leakage, run_folder
+from flantune import (
+    atomic,
+    batch_text,
+    configs,
+    data_log,
+    describe as describe_lib,
+    leakage,
+    run_folder,
+)
 from flantune.configs import (
     CheckpointConfig,
     DataConfig,
@@ -32,7 +39,6 @@ from flantune.data import (
     loading,
     mixture_vocabulary,
     prepare as prepare_lib,
-    split_job,
     store as store_lib,
     vocabulary as vocabulary_lib,
     vocabulary_report,
@@ -99,11 +105,13 @@ def train(
     from flantune import assembly, start as start_lib
     from flantune.training import checkpoints, optimizers, partial, sharding, task_log, trainer
 
-    configs.check_whole("experiments.train.num_steps", num_steps)
-    configs.check_whole("experiments.train.log_every_steps", log_every_steps)
-    configs.check_whole("experiments.train.log_tasks_every_steps", log_tasks_every_steps)
-    configs.check_whole("experiments.train.max_bad_steps", max_bad_steps, 0)
-    configs.check_whole("experiments.train.seed", seed, 0)
+    _check_numbers(
+        num_steps=num_steps,
+        log_every_steps=log_every_steps,
+        log_tasks_every_steps=log_tasks_every_steps,
+        max_bad_steps=max_bad_steps,
+        seed=seed,
+    )
     if checkpoint.best_metric is not None and (evaluation is None or not evaluation.every_steps):
         raise ValueError(
             f"CheckpointConfig.best_metric ({checkpoint.best_metric!r}) needs evaluations while the run trains: set "
@@ -178,13 +186,20 @@ def train(
             batch, vocabulary, [member.name for member in bound.members]
         ),
     )
-    _log_counts(bound, dataset)
+    data_log.log_counts(bound, dataset)
     if evaluator is None or evaluation is None:
         return None
     tuned = evaluator.evaluate(partial.all_params(final.params, start.frozen), num_steps)
     results = assembly.with_baselines(evaluator, tuned, start.params() if untuned else None)
     _report(folder, results, {"mixture": data.mixture, "steps": num_steps}, notes)
     return results
+
+
+def _check_numbers(**values: int) -> None:
+    """Raises ValueError where an argument of `train` is no whole number, or too small."""
+    for name, value in values.items():
+        may_be_zero = name in ("max_bad_steps", "seed")
+        configs.check_whole(f"experiments.train.{name}", value, 0 if may_be_zero else 1)
 
 
 def _training_data(
@@ -204,7 +219,7 @@ def _training_data(
         data, folder / run_folder.VOCABULARY, store=store, bound=bound
     )
     bound = loading.in_tokens(catalog, store, bound, data, vocabulary, seed=seed)
-    _log_mixture(bound, len(catalog.left_out(data.mixture)))
+    data_log.log_mixture(bound, len(catalog.left_out(data.mixture)))
     return bound, vocabulary
 
 
@@ -470,47 +485,6 @@ def _prepare(
         store,
         loading.data_dir(data),
         num_processes=num_processes,
-        on_progress=_LogProgress(),
+        on_progress=data_log.PrepareProgress(),
         max_malformed_fraction=data.max_malformed_fraction,
     )
-
-
-class _LogProgress:
-    """Logs how far the preparation is, every few seconds."""
-
-    _EVERY_S = 5.0
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def __call__(self, result: split_job.SplitResult, done: int, total: int) -> None:
-        if time.monotonic() - self._last > self._EVERY_S:
-            self._last = time.monotonic()
-            logging.info("Prepared %d of %d splits, the last one of %s.", done, total, result.task)
-
-
-def _log_mixture(bound: loading.BoundMixture, left_out: int) -> None:
-    rows = bound.table()
-    logging.info(
-        "Mixture %s: %d tasks; %d more are left out for its held-out plan.",
-        bound.name,
-        len(rows),
-        left_out,
-    )
-    for row in sorted(rows, key=lambda row: -float(str(row["rate"])))[:40]:
-        logging.info(
-            "  %6.2f %%  %s (%s rows)", 100 * float(str(row["rate"])), row["task"], row["rows"]
-        )
-
-
-def _log_counts(bound: loading.BoundMixture, dataset: "pipeline.TrainDataset") -> None:
-    counts = dataset.packer.counts
-    logging.info(
-        "Read %d examples: %d cut to fit, %d dropped because they cannot fit.",
-        counts.examples.sum(),
-        counts.cut.sum(),
-        counts.dropped.sum(),
-    )
-    for position, member in enumerate(bound.members):
-        if counts.dropped[position]:
-            logging.warning("  %s: %d dropped", member.name, counts.dropped[position])

@@ -1,0 +1,56 @@
+"""What a run's log says of its data: progress of preparation, the mixture, what was cut and dropped."""
+
+import time
+from typing import TYPE_CHECKING
+
+from absl import logging
+
+from flantune.data import loading, split_job
+
+if TYPE_CHECKING:
+    from flantune.data import pipeline
+
+_TASKS_SHOWN = 40
+
+
+class PrepareProgress:
+    """Logs how far the preparation is, every few seconds."""
+
+    _EVERY_S = 5.0
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, result: split_job.SplitResult, done: int, total: int) -> None:
+        if time.monotonic() - self._last > self._EVERY_S:
+            self._last = time.monotonic()
+            logging.info("Prepared %d of %d splits, the last one of %s.", done, total, result.task)
+
+
+def log_mixture(bound: loading.BoundMixture, left_out: int) -> None:
+    """The tasks with the largest shares, and how many a held-out plan keeps out."""
+    rows = bound.table()
+    logging.info(
+        "Mixture %s: %d tasks; %d more are left out for its held-out plan.",
+        bound.name,
+        len(rows),
+        left_out,
+    )
+    for row in sorted(rows, key=lambda row: -float(str(row["rate"])))[:_TASKS_SHOWN]:
+        logging.info(
+            "  %6.2f %%  %s (%s rows)", 100 * float(str(row["rate"])), row["task"], row["rows"]
+        )
+
+
+def log_counts(bound: loading.BoundMixture, dataset: "pipeline.TrainDataset") -> None:
+    """What was cut and dropped of the examples that were read, those of batches made ahead among them."""
+    counts = dataset.packer.counts
+    logging.info(
+        "Read %d examples: %d cut to fit, %d dropped because they cannot fit.",
+        counts.examples.sum(),
+        counts.cut.sum(),
+        counts.dropped.sum(),
+    )
+    for position, member in enumerate(bound.members):
+        if counts.dropped[position]:
+            logging.warning("  %s: %d dropped", member.name, counts.dropped[position])
