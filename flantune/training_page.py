@@ -16,7 +16,7 @@ _METHOD = (
 )
 _CARDS = {
     "loss": "training loss, nats per token",
-    "accuracy": "of target tokens",
+    "accuracy": "accuracy on target tokens",
     "tokens_per_second": "tokens per second",
     "seconds_per_step": "seconds a step",
 }

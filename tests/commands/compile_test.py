@@ -110,9 +110,10 @@ def test_base_fits_on_four_v5e_chips_and_not_without_rematerialisation():
     found = compile_for_tpu("base", "--topology", "v5e:2x2")
     assert found["compiled"]
     assert found["fits"]
-    kinds = {one["kind"]: one for one in found["traffic"]["collectives"]}
-    # Each device gathers three quarters of the layers in bfloat16, forward, backward and once more.
-    assert kinds["all-gather"]["bytes_sent"] > 2 * found["num_params"]
+    sent = {one["kind"]: one["bytes_sent"] for one in found["traffic"]["collectives"]}
+    # Each device gathers three quarters of the layers in bfloat16, forward, backward and once more. The compiler turns
+    # many of these gathers into permutations around the ring, which overlap with the products.
+    assert sent["all-gather"] + sent["collective-permute"] > 3 * found["num_params"]
     assert found["traffic"]["loops_counted_once"] == 0
     refused = compile_for_tpu("base", "--topology", "v5e:2x2", "--gin.ModelConfig.remat=none")
     assert not refused["fits"]

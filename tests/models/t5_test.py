@@ -236,7 +236,12 @@ def test_remat_changes_neither_names_nor_gradients(scan_layers, remat):
 
     params = _params(scan_layers=scan_layers)
     plain, again = gradient()(params), gradient(remat=remat)(params)
-    jax.tree.map(lambda x, y: assert_allclose(x, y, rtol=1e-4, atol=1e-4), again, plain)
+    # Other fusions round otherwise; sums of terms near 2,000 that cancel keep the error of the terms.
+    jax.tree.map(
+        lambda x, y: assert_allclose(x, y, rtol=1e-5, atol=1e-6 * float(jnp.abs(y).max())),
+        again,
+        plain,
+    )
     assert " remat" in str(jax.make_jaxpr(gradient(remat=remat))(params))
     assert " remat" not in str(jax.make_jaxpr(gradient())(params))
 
