@@ -98,7 +98,7 @@ class Start:
                 f"takes over: num_steps ({num_steps}) must be more."
             )
         logging.info(
-            "Optimizer state and step %d come from %s; the batches begin at this run's first.",
+            "Optimizer state and step %d: %s. The batches begin at this run's first.",
             int(state.step),
             self.opened.params.description,
         )
@@ -271,7 +271,7 @@ def _open(init: InitConfig, record: start_record.StartRecord | None) -> sources.
         raise ValueError(
             f"{opened.params.description} has no optimizer state: InitConfig.what must be 'params'."
         )
-    logging.info("Parameters come from %s.", opened.params.description)
+    logging.info("Parameters: %s.", opened.params.description)
     return opened
 
 
