@@ -1,0 +1,83 @@
+"""What the tests of the collection share: its tasks, what TFDS says of their rows, and three rows of each, made up here.
+
+`example_rows/MODULE.json` holds, by task name, rows as the source gives them; a row may leave out features that the task
+does not read. `tfds_features.json` is written by `make_tfds_features.py`.
+"""
+
+import functools
+import importlib
+import json
+import pathlib
+from typing import Any
+
+from flantune.data import InstructionTask
+
+FOLDER = pathlib.Path(__file__).parent
+MODULES = tuple(sorted(path.stem for path in (FOLDER / "example_rows").glob("*.json")))
+_NUMBERS = {"bool": bool, "int32": int, "int64": int, "float32": float, "float64": float}
+
+
+@functools.cache
+def tasks() -> dict[str, InstructionTask]:
+    """The tasks of the twelve clusters' modules, by name."""
+    found = {}
+    for module in MODULES:
+        for task in importlib.import_module(f"tasks.{module}").TASKS:
+            found[task.name] = task
+    return found
+
+
+@functools.cache
+def tfds_features() -> dict[str, Any]:
+    """By TFDS name: version, other versions, features."""
+    return json.loads((FOLDER / "tfds_features.json").read_text(encoding="utf-8"))
+
+
+@functools.cache
+def example_rows() -> dict[str, list[dict[str, Any]]]:
+    """By task name: its rows."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for module in MODULES:
+        text = (FOLDER / "example_rows" / f"{module}.json").read_text(encoding="utf-8")
+        found |= json.loads(text)
+    return found
+
+
+def misfit(value: object, feature: Any, where: str = "row") -> str | None:
+    """What in a row is not as the features say; None where all is.
+
+    Example: `misfit({"label": 2}, {"label": {"labels": ["no", "yes"]}})` is
+    "row.label is 2, which is no label of ['no', 'yes']".
+    """
+    if isinstance(feature, str):
+        kind = _NUMBERS.get(feature, str)
+        return None if type(value) is kind else f"{where} is {value!r}, no {feature}"
+    if set(feature) == {"labels"}:
+        fits = type(value) is int and -1 <= value < len(feature["labels"])  # -1: hidden
+        return None if fits else f"{where} is {value!r}, which is no label of {feature['labels']}"
+    if set(feature) == {"sequence"}:
+        return _misfit_of_sequence(value, feature["sequence"], where)
+    if not isinstance(value, dict):
+        return f"{where} is {value!r}, no dictionary"
+    for name, part in value.items():
+        if name not in feature:
+            return f"{where} has {name!r}, and the dataset only {list(feature)}"
+        found = misfit(part, feature[name], f"{where}.{name}")
+        if found:
+            return found
+    return None
+
+
+def _misfit_of_sequence(value: object, item: Any, where: str) -> str | None:
+    if isinstance(item, dict) and not {"labels", "sequence"} & set(item):  # TFDS: lists by name
+        if not isinstance(value, dict) or not all(
+            isinstance(part, list) for part in value.values()
+        ):
+            return f"{where} is {value!r}, no dictionary of lists"
+        if len({len(part) for part in value.values()}) > 1:
+            return f"{where} has lists of different lengths"
+        return misfit(value, {name: {"sequence": part} for name, part in item.items()}, where)
+    if not isinstance(value, list):
+        return f"{where} is {value!r}, no list"
+    found = (misfit(part, item, f"{where}[{index}]") for index, part in enumerate(value))
+    return next((problem for problem in found if problem), None)
