@@ -189,6 +189,8 @@ class DataConfig:
         held_out: name of a held-out plan of the modules: `train` refuses a mixture that violates it. What was found is
             kept in the prepared store, so that only the first start takes the time to look.
         max_malformed_fraction: a split with a larger part of malformed rows is not prepared.
+        skip_absent: mixtures do without the tasks whose data are neither prepared nor in the data directory; the run's
+            log names them. False: such a task is an error.
         loss_weighting: "token": every target token counts once, so a task counts by its targets' length. "example": the
             target tokens of an example count once together, however many they are; times the mixture's mean number of
             target tokens, so that a mean token weighs 1. Weights of tasks and rows (`InstructionTask.loss_weight`)
@@ -211,6 +213,7 @@ class DataConfig:
     max_malformed_fraction: float = 0.01
     held_out: str | None = None
     loss_weighting: str = "token"
+    skip_absent: bool = False
 
     def __post_init__(self) -> None:
         for name in ("modules", "seqio_modules"):

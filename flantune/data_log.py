@@ -28,8 +28,15 @@ class PrepareProgress:
 
 
 def log_mixture(bound: loading.BoundMixture, left_out: int) -> None:
-    """The tasks with the largest shares, and how many a held-out plan keeps out."""
+    """The tasks with the largest shares, how many a held-out plan keeps out, and those that are absent."""
     rows = bound.table()
+    if bound.absent:
+        logging.warning(
+            "Mixture %s does without %d tasks whose data are not here (DataConfig.skip_absent): %s.",
+            bound.name,
+            len(bound.absent),
+            ", ".join(bound.absent),
+        )
     logging.info(
         "Mixture %s: %d tasks; %d more are left out for its held-out plan.",
         bound.name,

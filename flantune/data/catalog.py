@@ -45,6 +45,7 @@ class Catalog:
     plans: Mapping[str, HeldOutPlan] = dataclasses.field(default_factory=dict)
     origins: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the module of each task
     problems: tuple[str, ...] = ()  # families of which no task was found
+    may_be_absent: frozenset[str] = frozenset()  # tasks and "family:*" that mixtures do without
 
     def task(self, name: str) -> task_lib.InstructionTask:
         """The task of "family:dataset" or "family:dataset#setting".
@@ -64,9 +65,15 @@ class Catalog:
             KeyError: no such mixture or task, or a member of the mixture does not exist.
         """
         try:
-            return rates_lib.members(self._as_mixture(name), self._book())
+            found = rates_lib.members(self._as_mixture(name), self._book())
         except KeyError as error:
             raise KeyError(" ".join([error.args[0], *self.problems])) from error
+        if not found and self.absent(name):
+            raise ValueError(
+                f"No task of {name!r} is there: all of its {len(self.absent(name))} are absent, and DataConfig.skip_absent "
+                "leaves them out."
+            )
+        return found
 
     def setting(self, name: str) -> prompting.PromptSetting:
         """The setting of a member, "family:dataset#setting".
@@ -105,12 +112,20 @@ class Catalog:
         """Names of the tasks that a mixture leaves out for its held-out plan."""
         return rates_lib.left_out(self._as_mixture(name), self._book())
 
+    def absent(self, name: str) -> tuple[str, ...]:
+        """Members that a mixture does without: `DataConfig.skip_absent` allows it, and their data are not there."""
+        return rates_lib.absent(self._as_mixture(name), self._book())
+
+    def _is_absent(self, task: str) -> bool:
+        return task in self.may_be_absent or f"{task.partition(':')[0]}:*" in self.may_be_absent
+
     def _book(self, plans: tuple[str, ...] = ()) -> rates_lib.Book:
         return rates_lib.Book(
             tasks=self.tasks,
             mixtures=self.mixtures,
             supports=self._supports,
             ruled_out=functools.partial(self._ruled_out, plans),
+            is_absent=self._is_absent,
         )
 
     def _ruled_out(
@@ -141,7 +156,11 @@ class Catalog:
         if name in self.mixtures:
             return self.mixtures[name]
         task_name, _ = task_lib.split_name(name)
-        if task_name not in self.tasks and not any(mark in name for mark in "*?["):
+        if (
+            task_name not in self.tasks
+            and not self._is_absent(task_name)
+            and not any(mark in name for mark in "*?[")
+        ):
             raise KeyError(self._unknown("You asked for the mixture or task", name))
         return mixture_lib.Mixture(name=name, rates={name: mixture_lib.equal()})
 
@@ -150,8 +169,18 @@ class Catalog:
         return f"{sentence} Modules searched: {', '.join(self.modules)}."
 
 
-def load(modules: Sequence[str], store: store_lib.Store, data_dir: pathlib.Path) -> Catalog:
+def load(
+    modules: Sequence[str],
+    store: store_lib.Store,
+    data_dir: pathlib.Path,
+    *,
+    skip_absent: bool = False,
+) -> Catalog:
     """The catalog of some modules, each of which exports TASKS, MIXTURES, SETTINGS or PLANS.
+
+    Args:
+        skip_absent: mixtures do without tasks that have neither a source here nor a prepared split, and without those of
+            families that are not found; names that no module can mean are errors still.
 
     Raises:
         ValueError: a module cannot be imported or exports none of them; two define the same name.
@@ -162,6 +191,7 @@ def load(modules: Sequence[str], store: store_lib.Store, data_dir: pathlib.Path)
     plans: dict[str, HeldOutPlan] = {}
     origins: dict[str, str] = {}
     problems: list[str] = []
+    absent: set[str] = set()
     for module in modules:
         exported = _import(module)
         _check_exports(module, exported)
@@ -173,8 +203,13 @@ def load(modules: Sequence[str], store: store_lib.Store, data_dir: pathlib.Path)
                     f"or in the prepared store {os.fspath(store.root)}."
                 )
             for task in found:
+                if skip_absent and not _is_there(task, store, data_dir):
+                    absent.add(task.name)
+                    continue
                 _add(tasks, task.name, task, module)
                 origins[task.name] = module
+            if skip_absent and isinstance(entry, task_lib.TaskFamily):
+                absent.add(f"{entry.name}:*")
         for mixture in getattr(exported, "MIXTURES", ()):
             _add(mixtures, mixture.name, mixture, module)
         for name, setting in getattr(exported, "SETTINGS", {}).items():
@@ -190,6 +225,18 @@ def load(modules: Sequence[str], store: store_lib.Store, data_dir: pathlib.Path)
         plans=plans,
         origins=origins,
         problems=tuple(problems),
+        may_be_absent=frozenset(absent),
+    )
+
+
+def _is_there(
+    task: task_lib.InstructionTask, store: store_lib.Store, data_dir: pathlib.Path
+) -> bool:
+    """Whether a split of the task can be read or is prepared already."""
+    return any(
+        task.source.fingerprint(split, data_dir) is not None
+        or store.manifest(task, split) is not None
+        for split in task.source.splits
     )
 
 

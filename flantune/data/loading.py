@@ -66,17 +66,24 @@ def load_catalog(
     config: DataConfig, store: store_lib.Store, names: Iterable[str]
 ) -> catalog_lib.Catalog:
     """The catalog of a run's modules, with the plain SeqIO tasks that some mixtures or tasks reach."""
-    catalog = catalog_lib.load(config.modules, store, data_dir(config))
+    catalog = catalog_lib.load(
+        config.modules, store, data_dir(config), skip_absent=config.skip_absent
+    )
     return seqio_tasks.extend(catalog, names, config, store)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BoundMixture:
-    """A mixture over the prepared store: its members and their shares of the examples, in one order."""
+    """A mixture over the prepared store: its members and their shares of the examples, in one order.
+
+    Attributes:
+        absent: members that it does without, as `DataConfig.skip_absent` allows.
+    """
 
     name: str
     members: tuple[members_lib.Member, ...]
     rates: tuple[float, ...]
+    absent: tuple[str, ...] = ()
 
     def table(self) -> list[dict[str, object]]:
         """One row for each task: name, cluster, rate (share of examples), rows of its split, templates used, loss weight."""
@@ -138,6 +145,7 @@ def bind_mixture(
         name=name,
         members=tuple(members[member] for member in rates),
         rates=tuple(rates.values()),
+        absent=catalog.absent(name),
     )
 
 
@@ -173,10 +181,8 @@ def in_tokens(
     measurer.measure(bound.members)  # all at once: faster than one by one
     members = {member.name: member for member in bound.members}
     found = shares(catalog, bound.name, members, measurer.mean_tokens)
-    return BoundMixture(
-        name=bound.name,
-        members=tuple(members[name] for name in found),
-        rates=tuple(found.values()),
+    return dataclasses.replace(
+        bound, members=tuple(members[name] for name in found), rates=tuple(found.values())
     )
 
 

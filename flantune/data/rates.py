@@ -37,12 +37,14 @@ class Book:
         supports: whether a task has a template for a setting, given by its name; patterns leave out those that have
             none.
         ruled_out: which of some tasks the held-out plan of a name rules out; KeyError where there is no such plan.
+        is_absent: whether a task that is not among `tasks` is known to be absent, and to be left out.
     """
 
     tasks: Mapping[str, object]
     mixtures: Mapping[str, mixture_lib.Mixture]
     supports: Callable[[str, str], bool]
     ruled_out: Callable[[str, Collection[str]], frozenset[str]]
+    is_absent: Callable[[str], bool] = lambda task: False
 
 
 def members(mixture: mixture_lib.Mixture, book: Book) -> tuple[str, ...]:
@@ -59,6 +61,17 @@ def left_out(mixture: mixture_lib.Mixture, book: Book) -> frozenset[str]:
     """Names of the tasks that held-out plans, of the mixture or of one inside it, keep out of it."""
     inner = [left_out(book.mixtures[one], book) for one in mixture.rates if one in book.mixtures]
     return frozenset().union(_ruled_out(mixture, book, ()), *inner)
+
+
+def absent(mixture: mixture_lib.Mixture, book: Book) -> tuple[str, ...]:
+    """Members that the mixture, or one inside it, names and that are left out as absent."""
+    found: dict[str, None] = {}
+    for member in mixture.rates:
+        if member in book.mixtures:
+            found |= dict.fromkeys(absent(book.mixtures[member], book))
+        elif _task(member) not in book.tasks and book.is_absent(_task(member)):
+            found[member] = None
+    return tuple(found)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -219,10 +232,12 @@ def _matches(
             if not any(fnmatch.fnmatchcase(name, pattern) for pattern in mixture.exclude)
             and book.supports(name, setting)
         ]
-        if not found:
+        if not found and not book.is_absent(task):
             raise KeyError(f"Mixture {mixture.name!r}: no task matches {member!r}.")
         return [name for name in found if _task(name) not in without]
     if task not in book.tasks:
+        if book.is_absent(task):
+            return []
         raise KeyError(
             names_lib.unknown(
                 f"Mixture {mixture.name!r} names", member, [*book.tasks, *book.mixtures]

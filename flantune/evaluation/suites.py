@@ -102,6 +102,7 @@ class Builder:
                 f"Suite {suite.name!r}: {member.name!r} is prepared as ids by SeqIO and has no text to evaluate. Evaluate "
                 "it with SeqIO, or write it as an InstructionTask."
             )
+        member = _without_inversions(member)
         count = len(member.reader) if suite.examples_per_task is None else suite.examples_per_task
         rows = range(min(count, len(member.reader)))
         requests = [prompts_lib.Request(member, row, 0) for row in rows]
@@ -162,6 +163,15 @@ class Builder:
         return ranking.RankingTask(
             name=asked.member.name, cluster=asked.member.task.cluster, examples=tuple(examples)
         )
+
+
+def _without_inversions(member: members_lib.Member) -> members_lib.Member:
+    """The member without inverted wordings, where its setting has them beside others: nothing is scored by them."""
+    if not member.setting.with_inversions:
+        return member
+    templates = member.task.templates
+    usable = tuple(index for index in member.usable if templates[index].kind != "inversion")
+    return dataclasses.replace(member, usable=usable or member.usable)
 
 
 def _generation_task(asked: _Asked) -> generation.GenerationTask:

@@ -48,6 +48,8 @@ class PromptSetting:
         shots: exemplars of a prompt: a number, or several of which one is drawn for each example.
         chain_of_thought: uses the templates of kind "cot" instead of "direct" and "dialog".
         inversion: uses the templates of kind "inversion" instead.
+        with_inversions: uses the templates of kind "inversion" too, each as often as any other, as FLAN 2021 and T0 train.
+            Evaluation leaves them out again.
         options: "in_prompt" fills `{options}`; "none" leaves options out, so the target is the answer's text, and uses no
             template that lists the choices itself (promptsource's `choices_in_prompt`).
         option_order: "shuffled" draws an order for the example; "fixed" keeps that of the answer choices.
@@ -61,6 +63,7 @@ class PromptSetting:
     shots: int | tuple[int, ...] = 0
     chain_of_thought: bool = False
     inversion: bool = False
+    with_inversions: bool = False
     options: str = "in_prompt"
     option_order: str = "shuffled"
     label_balanced: bool = False
@@ -79,6 +82,10 @@ class PromptSetting:
             raise ValueError(
                 "PromptSetting.chain_of_thought and inversion exclude each other: inverted rationales are templates of "
                 "kind 'inversion'."
+            )
+        if self.inversion and self.with_inversions:
+            raise ValueError(
+                "PromptSetting.inversion and with_inversions exclude each other: the one has inversions alone."
             )
         self._check_choice("options", ("in_prompt", "none"))
         self._check_choice("option_order", ("shuffled", "fixed"))
@@ -110,7 +117,8 @@ class PromptSetting:
         """Kinds of the templates that it uses."""
         if self.inversion:
             return ("inversion",)
-        return ("cot",) if self.chain_of_thought else ("direct", "dialog")
+        own = ("cot",) if self.chain_of_thought else ("direct", "dialog")
+        return (*own, "inversion") if self.with_inversions else own
 
 
 # What each word of a setting's name changes. "few_shot" draws from one to five exemplars; "3_shot" always has three.
@@ -119,6 +127,7 @@ WORDS: dict[str, dict[str, object]] = {
     "label_balanced": {"label_balanced": True},
     "chain_of_thought": {"chain_of_thought": True},
     "inversion": {"inversion": True},
+    "with_inversions": {"with_inversions": True},
     "no_options": {"options": "none"},
     "fixed_options": {"option_order": "fixed"},
 }

@@ -1,9 +1,17 @@
+import dataclasses
 import sys
 
 import pytest
 
 from flantune import testing
-from flantune.data import Mixture, TaskFamily, catalog as catalog_lib, loading, store as store_lib
+from flantune.data import (
+    Mixture,
+    TaskFamily,
+    catalog as catalog_lib,
+    loading,
+    sources,
+    store as store_lib,
+)
 from flantune.data.held_out_plan import HeldOutPlan, Waiver
 
 ROWS = {"train": [{"text": "a", "answer": "b"}]}
@@ -11,10 +19,10 @@ FIRST, SECOND = (testing.make_task(f"c:{name}", ROWS) for name in ("first", "sec
 BOTH = Mixture(name="c_both", rates={"c:*": 1.0})
 
 
-def load(tmp_path, tasks, mixtures=(), plans=()):
+def load(tmp_path, tasks, mixtures=(), plans=(), **options):
     with testing.task_module("catalog_tasks", tasks, mixtures):
         sys.modules["catalog_tasks"].PLANS = plans
-        return catalog_lib.load(["catalog_tasks"], store_lib.Store(tmp_path), tmp_path)
+        return catalog_lib.load(["catalog_tasks"], store_lib.Store(tmp_path), tmp_path, **options)
 
 
 def test_a_mixture_a_task_and_a_pattern_have_members(tmp_path):
@@ -119,3 +127,31 @@ def test_a_mixture_whose_held_out_plan_is_unknown_or_goes_in_circles_says_so(tmp
     circle = HeldOutPlan(name="plan", evaluation={"m": "train"})
     with pytest.raises(ValueError, match="'plan' evaluates a mixture that itself leaves out"):
         load(tmp_path, [FIRST], [mixture], [circle]).members("m")
+
+
+def test_absent_tasks_are_left_out_only_where_that_is_asked_for_and_typos_never(tmp_path):
+    gone = dataclasses.replace(
+        testing.make_task("c:gone", ROWS), source=sources.Jsonl(train="gone.jsonl")
+    )
+    family = TaskFamily(
+        name="f", files=lambda _: {}, read_metadata=lambda _: {}, make_task=lambda *_: FIRST
+    )
+    rates = {"c:first": 1.0, "c:gone#2_shot": 2.0, "f:any": 1.0}
+    mixtures = [
+        Mixture(name="some", rates=rates),
+        Mixture(name="none", rates={"f:any": 1.0}),
+        Mixture(name="typo", rates={"c:fist": 1.0}),
+    ]
+    tasks = [FIRST, gone, family]
+    with pytest.raises(KeyError, match="'f:any'"):
+        load(tmp_path, tasks, mixtures).members("some")
+    catalog = load(tmp_path, tasks, mixtures, skip_absent=True)
+    assert catalog.members("some") == ("c:first",)
+    assert catalog.absent("some") == ("c:gone#2_shot", "f:any")
+    store = testing.prepare([FIRST], tmp_path)
+    bound = loading.bind_mixture(catalog, store, "some", split="train")
+    assert (bound.rates, bound.absent) == ((1.0,), ("c:gone#2_shot", "f:any"))
+    with pytest.raises(ValueError, match="all of its 1 are absent"):
+        catalog.members("none")
+    with pytest.raises(KeyError, match="'c:fist'"):
+        catalog.members("typo")

@@ -146,10 +146,11 @@ def test_what_cannot_be_ranked_is_refused_by_name(tmp_path, mixture, reason):
         _build(tmp_path, tasks, mixture=mixture)
 
 
-def test_inverted_wordings_of_a_ranked_task_are_never_asked(tmp_path):
+@pytest.mark.parametrize("mixture", ["toy:*", "toy:*#with_inversions"])
+def test_inverted_wordings_of_a_ranked_task_are_never_asked(tmp_path, mixture):
     rows = {"test": [{"text": f"Row {number}.", "label": 0} for number in range(30)]}
     task = _choice_task(rows=rows, templates=(INVERTED, PLAIN, INVERTED))
-    examples = _examples(tmp_path, [task], templates="all")
+    examples = _examples(tmp_path, [task], mixture=mixture, templates="all")
     assert {example.template_id for example in examples} == {1}
     assert not any("Answer:" in text for e in examples for text in (e.inputs, *e.options))
 

@@ -9,6 +9,7 @@ def test_words_change_what_they_name():
     assert settings.parse("chain_of_thought").kinds == ("cot",)
     assert settings.parse("inversion").kinds == ("inversion",)
     assert settings.parse("").kinds == ("direct", "dialog")
+    assert settings.parse("with_inversions").kinds == ("direct", "dialog", "inversion")
 
 
 def test_a_modules_own_setting_can_be_changed_further():
@@ -26,6 +27,7 @@ def test_a_modules_own_setting_can_be_changed_further():
         ("few_shots", KeyError, "Did you mean 'few_shot'"),
         ("few_shot.3_shot", ValueError, "sets shots twice"),
         ("chain_of_thought.inversion", ValueError, "exclude each other"),
+        ("inversion.with_inversions", ValueError, "exclude each other"),
         ("label_balanced", ValueError, "needs shots"),
         ("no_options.", KeyError, "does not exist"),
     ],
