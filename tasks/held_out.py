@@ -34,6 +34,8 @@ PLANS = (
             ),
         ),
     ),
+    # T0's held-out tasks: natural language inference, coreference, sentence completion, word senses.
+    HeldOutPlan(name="t0", evaluation={"t0_held_out": "validation"}),
     # What the Flan models were evaluated on (https://arxiv.org/abs/2210.11416).
     HeldOutPlan(
         name="mmlu_and_bbh",

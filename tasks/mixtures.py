@@ -1,7 +1,7 @@
 """All mixtures: rates, caps, weights. The tasks are in the other modules of this folder."""
 
 from flantune.data import Mixture, equal, proportional
-from tasks import chain_of_thought, natural_instructions, quickstart
+from tasks import chain_of_thought, natural_instructions, quickstart, t0, t0_prompts, tk_instruct
 
 # Twenty of the test tasks: one or two of each of the twelve published categories, generation and classification.
 _SUPER_NI_EVAL20 = (
@@ -26,6 +26,9 @@ _SUPER_NI_EVAL20 = (
     "task1356_xlsum_title_generation",
     "task1157_bard_analogical_reasoning_rooms_for_containers",
 )
+
+# T0's names in ours.
+_T0 = {"T0": "t0_train", "T0+": "t0_plus_train", "T0++": "t0_plus_plus_train"}
 
 MIXTURES = (
     Mixture(
@@ -74,4 +77,30 @@ MIXTURES = (
         name="chain_of_thought",
         rates={"chain_of_thought_zero_shot": 0.5, "chain_of_thought_few_shot": 0.5},
     ),
+    # All of T0's prompts, those that turn a dataset around among them. A dataset of more than 500,000 rows shares these
+    # among its prompts; a smaller one has its rows for each (https://arxiv.org/abs/2110.08207, section 5).
+    *(
+        Mixture(
+            name=name,
+            rates={
+                f"{task}#with_inversions": proportional(
+                    cap=500_000, per_template=True, shared_cap=True
+                )
+                for dataset in t0_prompts.trained_by(published)
+                for task in t0.task_names(dataset.name)
+            },
+        )
+        for published, name in _T0.items()
+    ),
+    Mixture(  # evaluated by ranking on the published prompts; T0+ and T0++ train on some of them
+        name="t0_held_out",
+        rates={
+            task: equal()
+            for dataset in t0_prompts.evaluated("held_out")
+            for task in t0.task_names(dataset.name)
+        },
+    ),
+    # Tk-Instruct's two tracks: 100 instances a task, each in one of the five encodings, equally often.
+    Mixture(name="tk_instruct_train", rates={"tk_train:*": proportional(cap=tk_instruct.ROWS)}),
+    Mixture(name="tk_instruct_test", rates={"tk_test:*": equal()}),
 )

@@ -196,6 +196,11 @@ def load(
         exported = _import(module)
         _check_exports(module, exported)
         for entry in getattr(exported, "TASKS", ()):
+            if skip_absent and isinstance(entry, task_lib.TaskFamily):
+                absent.add(f"{entry.name}:*")
+            elif skip_absent and not _is_there(entry, store, data_dir):
+                absent.add(entry.name)
+                continue
             found = _tasks_of(entry, store, data_dir)
             if not found:
                 problems.append(
@@ -203,13 +208,8 @@ def load(
                     f"or in the prepared store {os.fspath(store.root)}."
                 )
             for task in found:
-                if skip_absent and not _is_there(task, store, data_dir):
-                    absent.add(task.name)
-                    continue
                 _add(tasks, task.name, task, module)
                 origins[task.name] = module
-            if skip_absent and isinstance(entry, task_lib.TaskFamily):
-                absent.add(f"{entry.name}:*")
         for mixture in getattr(exported, "MIXTURES", ()):
             _add(mixtures, mixture.name, mixture, module)
         for name, setting in getattr(exported, "SETTINGS", {}).items():
