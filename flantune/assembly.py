@@ -171,15 +171,6 @@ def start_facts(folder: epath.Path) -> dict[str, object]:
     return {"started_from": record.describe(), "trained_parameters": share}
 
 
-def loss_curve(folder: epath.Path) -> list[tuple[int, float]]:
-    curve = []
-    for line in metrics.read_metrics(folder):
-        step, loss = line.get("step"), line.get("train/loss")
-        if step is not None and loss is not None:
-            curve.append((int(step), float(loss)))
-    return curve
-
-
 def training_seconds(folder: epath.Path) -> float:
     """Time spent in training steps, over all restarts, without compilation and evaluation."""
     total, before = 0.0, 0.0

@@ -20,6 +20,8 @@ from flantune import (
     describe as describe_lib,
     leakage,
     run_folder,
+    training_curves,
+    training_page,
 )
 from flantune.configs import (
     CheckpointConfig,
@@ -96,6 +98,8 @@ def train(
     It starts from `init`, or from the seed, and trains the parameters that `trainable` and `model.lora` choose, or all.
     Up to `max_bad_steps` steps whose loss is not finite are skipped; one more stops the run. What was in their batches is
     written to `bad_steps/` of the run folder.
+
+    A run that is shorter than `log_every_steps` or `log_tasks_every_steps` logs at its last step.
 
     `notes` stand in the report: what a reader must know of the run. With `wandb_project`, metrics go to Weights & Biases
     too. Returns None without an `EvalConfig` or its suites.
@@ -174,19 +178,20 @@ def train(
         num_steps=num_steps,
         seed=seed,
         checkpoint_config=checkpoint,
-        log_every_steps=log_every_steps,
+        log_every_steps=min(log_every_steps, num_steps),
         callbacks=assembly.callbacks(folder, evaluator, evaluation, num_steps, start.frozen),
         initial_state=initial_state,
         frozen=start.frozen,
         wandb_project=wandb_project,
         tasks=[task_log.TaskLabel(one.name, one.task.cluster) for one in bound.members],
-        log_tasks_every_steps=log_tasks_every_steps,
+        log_tasks_every_steps=min(log_tasks_every_steps, num_steps),
         max_bad_steps=max_bad_steps,
         describe_batch=lambda batch: batch_text.examples(
             batch, vocabulary, [member.name for member in bound.members]
         ),
     )
     data_log.log_counts(bound, dataset)
+    _training_page(folder)
     if evaluator is None or evaluation is None:
         return None
     tuned = evaluator.evaluate(partial.all_params(final.params, start.frozen), num_steps)
@@ -234,6 +239,19 @@ def _counted(
     return ledger_counts.Counted(batches, tasks, process_index=jax.process_index())
 
 
+def _training_page(folder: epath.Path) -> None:
+    """Writes the page of `flantune report`, where a loss is logged; process 0 alone does."""
+    import jax
+
+    from flantune.training import metrics
+
+    if jax.process_index() != 0:
+        return
+    curves = training_curves.read(folder, metrics.read_metrics(folder))
+    if "loss" in curves.overall:
+        atomic.write_text(folder / run_folder.TRAINING_PAGE, training_page.render(curves))
+
+
 def _report(
     folder: epath.Path, results: Results, run: Mapping[str, object], notes: Sequence[str]
 ) -> None:
@@ -241,6 +259,7 @@ def _report(
     import jax
 
     from flantune import assembly
+    from flantune.training import metrics
 
     if jax.process_index() != 0:
         return
@@ -251,8 +270,8 @@ def _report(
         "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "notes": list(notes),
     }
-    curve = assembly.loss_curve(folder)
-    report.write_report(folder, results.tuned, results.baselines, facts, curve)
+    curves = training_curves.read(folder, metrics.read_metrics(folder))
+    report.write_report(folder, results.tuned, results.baselines, facts, curves.losses())
 
 
 def evaluate(

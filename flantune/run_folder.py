@@ -1,7 +1,7 @@
 """What a run folder says about its run: config, versions, devices, mixture, log.
 
 config.gin  versions.json  mixture.json  log.txt     written here, at the start
-parameters.txt  metrics.jsonl  tensorboard/  checkpoints/  eval/  report.*     written by training and evaluation
+parameters.txt  metrics.jsonl  tensorboard/  checkpoints/  eval/  report.*  training.html     written by training and evaluation
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ from flantune import atomic
 
 CONFIG = "config.gin"
 VOCABULARY = "vocabulary.model"
+TRAINING_PAGE = "training.html"
 _PACKAGES = (
     "flantune",
     "jax",

@@ -10,7 +10,7 @@ import rich.table
 import rich.text
 
 from flantune.data import prepare
-from flantune.evaluation import report
+from flantune.evaluation import report, training_losses
 from flantune.evaluation.results import Results
 
 _MAX_ROWS = 60
@@ -33,7 +33,9 @@ def write(
 def write_results(results: Results, *, as_json: bool, console: rich.console.Console) -> None:
     """The summary of an evaluation beside its baselines."""
     if as_json:
-        value = report.report_json(results.tuned, results.baselines, {}, [])
+        value = report.report_json(
+            results.tuned, results.baselines, {}, training_losses.TrainingLosses()
+        )
         write(value, "", as_json=True, console=console)
         return
     header, rows = report.summary_rows(results.tuned, results.baselines)

@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 from etils import epath
 
+from flantune.evaluation.training_losses import TrainingLosses
+
 Curve: TypeAlias = tuple[tuple[int, float], ...]
 Line: TypeAlias = Mapping[str, int | float | None]
 
@@ -25,7 +27,7 @@ class TrainingCurves:
 
     Attributes:
         run_dir: the run folder.
-        overall: by metric, for example "loss".
+        overall: by metric, for example "loss"; those that are logged.
         clusters: cross entropy in nats per target token by cluster.
         tasks: the same by task.
         cluster_of: of every task of the mixture.
@@ -40,6 +42,15 @@ class TrainingCurves:
     def as_json(self) -> dict[str, object]:
         """Everything, for `--json`."""
         return dataclasses.asdict(self)
+
+    def losses(self) -> TrainingLosses:
+        """What a report shows; a task that has left the mixture since is of the cluster ""."""
+        return TrainingLosses(
+            overall=self.overall.get("loss", ()),
+            clusters=self.clusters,
+            tasks=self.tasks,
+            cluster_of={name: self.cluster_of.get(name, "") for name in self.tasks},
+        )
 
     def tasks_of(self, cluster: str) -> dict[str, Curve]:
         """The curves of a cluster's tasks, by name."""
@@ -58,7 +69,7 @@ def read(run_dir: epath.PathLike, lines: Sequence[Line]) -> TrainingCurves:
         lines: of its `metrics.jsonl`.
 
     Raises:
-        ValueError: the folder is no run folder, or nothing is logged yet.
+        ValueError: the folder is no run folder.
     """
     mixture = epath.Path(run_dir) / "mixture.json"
     if not mixture.exists():
@@ -66,10 +77,6 @@ def read(run_dir: epath.PathLike, lines: Sequence[Line]) -> TrainingCurves:
     rows = json.loads(mixture.read_text())
     names = dict.fromkeys(name for line in lines for name in line)
     overall = {name: _curve(lines, f"train/{name}") for name in _SHOWN}
-    if not overall["loss"]:
-        raise ValueError(
-            f"{run_dir} has no training loss yet: a line is written every experiments.train.log_every_steps steps."
-        )
     return TrainingCurves(
         run_dir=str(run_dir),
         overall={name: curve for name, curve in overall.items() if curve},

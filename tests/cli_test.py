@@ -113,6 +113,7 @@ def test_training_leaves_a_complete_run_folder(trained):
         "report.json",
         "report.md",
         "report.html",
+        "training.html",
         "tensorboard",
         "checkpoints/checkpoint_5",
         "eval/4/report.json",
@@ -126,6 +127,14 @@ def test_training_leaves_a_complete_run_folder(trained):
     assert json.loads((trained / "mixture.json").read_text())[0]["rate"] == 0.5
     assert "num_steps = 5" in (trained / "config.gin").read_text()
     assert json.loads((trained / "versions.json").read_text())["packages"]["jax"]
+
+
+def test_the_report_has_the_training_loss_of_each_task_and_cluster(trained):
+    loss = json.loads((trained / "report.json").read_text())["loss"]
+    assert set(loss["clusters"]) == {"short", "long"}
+    assert set(loss["tasks"]) == {"cli:short", "cli:long"}
+    assert loss["tasks"]["cli:long"]["cluster"] == "long"
+    assert loss["tasks"]["cli:long"]["last"]["step"] == 5  # the run's last, as it is a short one
 
 
 def test_training_again_only_reports(trained, capsys):

@@ -6,16 +6,17 @@ import os
 
 from etils import epath
 
+from flantune import run_folder
 from flantune.commands import shared
-
-PAGE = "training.html"
 
 
 def add(commands: shared.Commands) -> None:
     about = "Draw how a run's loss went, over all, by cluster and by task, while it trains or afterwards."
     parser = commands.add_parser("report", help=about, description=about)
     parser.add_argument("run_dir", metavar="RUN_DIR", help="a run's folder")
-    parser.add_argument("--html", metavar="FILE", help=f"the page (default: RUN_DIR/{PAGE})")
+    parser.add_argument(
+        "--html", metavar="FILE", help=f"the page (default: RUN_DIR/{run_folder.TRAINING_PAGE})"
+    )
     parser.add_argument("--json", action="store_true", help="the curves as JSON on standard output")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.set_defaults(run=_run)
@@ -28,7 +29,11 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     if bindings:
         raise ValueError(f"flantune report takes no bindings, but got --gin.{bindings[0]}.")
     curves = training_curves.read(parsed.run_dir, metrics.read_metrics(parsed.run_dir))
-    page = parsed.html or os.fspath(epath.Path(parsed.run_dir) / PAGE)
+    if "loss" not in curves.overall:
+        raise ValueError(
+            f"{parsed.run_dir} has no training loss yet: a line is written every experiments.train.log_every_steps steps."
+        )
+    page = parsed.html or os.fspath(epath.Path(parsed.run_dir) / run_folder.TRAINING_PAGE)
     atomic.write_text(page, training_page.render(curves))
     if parsed.json:
         print(json.dumps(curves.as_json(), indent=1))

@@ -8,7 +8,7 @@ The same arguments give the same bytes. Nothing is printed: `summary_rows` gives
 Read `report_markdown.py` and `report_html.py` next: they lay out the two pages for people.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 import dataclasses
 
 from etils import epath
@@ -16,8 +16,7 @@ from etils import epath
 from flantune import atomic
 from flantune.evaluation import files, report_html, report_markdown, tables
 from flantune.evaluation.results import EvaluationReport, PredictionRow, TaskResult
-
-LossCurve = Sequence[tuple[int, float]]  # (step, training loss in nats per token)
+from flantune.evaluation.training_losses import TrainingLosses
 
 
 def write_report(
@@ -25,7 +24,7 @@ def write_report(
     tuned: EvaluationReport,
     baselines: Mapping[str, EvaluationReport],
     run: Mapping[str, object],
-    loss_curve: LossCurve,
+    losses: TrainingLosses,
 ) -> None:
     """Writes the three reports of a run and the tuned model's evaluation folder.
 
@@ -35,7 +34,7 @@ def write_report(
         baselines: results to compare with on the same suites, or on those that they can answer, by name: "untuned",
             "majority", "copy", "chance".
         run: facts of the run that JSON can hold, in the order to show them: mixture, steps, seconds, device, notes.
-        loss_curve: as logged; may be empty.
+        losses: of the training, over all, by cluster and by task.
 
     Raises:
         ValueError: a baseline has a suite, tasks or a metric that the tuned results do not have.
@@ -44,11 +43,11 @@ def write_report(
         _check_comparable(name, baseline, tuned)
     run_dir = epath.Path(run_dir)
     write_evaluation(run_dir, tuned)
-    value = report_json(tuned, baselines, run, loss_curve)
+    value = report_json(tuned, baselines, run, losses)
     atomic.write_text(run_dir / "report.json", [files.json_text(value, indent=2), "\n"])
-    markdown = report_markdown.render(tuned, baselines, run, loss_curve)
+    markdown = report_markdown.render(tuned, baselines, run, losses)
     atomic.write_text(run_dir / "report.md", [markdown])
-    html = report_html.render(tuned, baselines, run, loss_curve)
+    html = report_html.render(tuned, baselines, run, losses)
     atomic.write_text(run_dir / "report.html", [html])
 
 
@@ -77,19 +76,19 @@ def report_json(
     tuned: EvaluationReport,
     baselines: Mapping[str, EvaluationReport],
     run: Mapping[str, object],
-    loss_curve: LossCurve,
+    losses: TrainingLosses,
 ) -> dict[str, object]:
     """The content of report.json.
 
     `summary` has the tuned mean of each suite, and for each baseline its mean of each suite; `metric` and `unit` say by
-    suite what they are. `results` has everything by suite, cluster, task and template, for "tuned" and each baseline.
+    suite what they are. `loss` has the first and last training loss, of all and by cluster and task. `results` has everything by suite, cluster, task and template, for "tuned" and each baseline.
     """
     return {
         "summary": tuned.summary() | {name: item.summary() for name, item in baselines.items()},
         "metric": {suite.name: suite.metric for suite in tuned.suites},
         "unit": {suite.name: tuned.units[suite.metric] for suite in tuned.suites},
         "run": dict(run),
-        "loss": _loss_json(loss_curve),
+        "loss": losses.as_json(),
         "results": {"tuned": tuned.as_json()}
         | {name: item.as_json() for name, item in baselines.items()},
     }
@@ -109,15 +108,6 @@ def _prediction_lines(task: TaskResult) -> Iterator[str]:
 
 def _row_json(row: PredictionRow) -> dict[str, object]:
     return dataclasses.asdict(row)
-
-
-def _loss_json(loss_curve: LossCurve) -> dict[str, object]:
-    if not loss_curve:
-        return {"num_points": 0, "first": None, "last": None}
-    ends = {"first": loss_curve[0], "last": loss_curve[-1]}
-    return {"num_points": len(loss_curve)} | {
-        name: {"step": step, "loss": loss} for name, (step, loss) in ends.items()
-    }
 
 
 def _check_comparable(name: str, baseline: EvaluationReport, tuned: EvaluationReport) -> None:

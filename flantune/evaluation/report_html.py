@@ -8,6 +8,7 @@ import html
 
 from flantune.evaluation import page_style, plots, report_markdown, tables
 from flantune.evaluation.results import EvaluationReport, PredictionRow, SuiteResult, TaskResult
+from flantune.evaluation.training_losses import TrainingLosses
 
 _MAX_BARS = 60  # a plot with more is a wall; clusters are drawn instead
 _METHOD = (
@@ -30,13 +31,13 @@ def render(
     tuned: EvaluationReport,
     baselines: Mapping[str, EvaluationReport],
     run: Mapping[str, object],
-    loss_curve: Sequence[tuple[int, float]],
+    losses: TrainingLosses,
 ) -> str:
     """The page as HTML text."""
     body = [
         *_header(tuned, run),
         *_summary(tuned, baselines),
-        *_training(run, loss_curve),
+        *_training(run, losses),
         *(
             part
             for index, suite in enumerate(tuned.suites)
@@ -87,13 +88,15 @@ def _card(suite: SuiteResult, baselines: Sequence[tuple[str, float]], unit: str)
     )
 
 
-def _training(run: Mapping[str, object], loss_curve: Sequence[tuple[int, float]]) -> Iterator[str]:
+def _training(run: Mapping[str, object], losses: TrainingLosses) -> Iterator[str]:
     yield '<section id="run"><h2>Run</h2><dl>'
     for name, value in tables.run_facts(run):
         yield f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>"
-    yield f"</dl><p>{_text(report_markdown.loss_sentence(loss_curve))}</p>"
-    if loss_curve:
-        yield _plot(plots.loss_svg(loss_curve, "loss"), "Training loss by step")
+    yield f"</dl><p>{_text(report_markdown.loss_sentence(losses.overall))}</p>"
+    if losses.overall:
+        yield _plot(plots.loss_svg(losses.overall, "loss"), "Training loss by step")
+    for title, table in tables.losses(losses).items():
+        yield f"<details><summary>{_text(title)}</summary>{_table(table, text_columns=2)}</details>"
     yield "</section>"
 
 

@@ -5,6 +5,7 @@ import re
 
 from flantune.evaluation import tables
 from flantune.evaluation.results import EvaluationReport, PredictionRow, SuiteResult
+from flantune.evaluation.training_losses import TrainingLosses
 
 SAMPLES_PER_TASK = 3
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
@@ -14,7 +15,7 @@ def render(
     tuned: EvaluationReport,
     baselines: Mapping[str, EvaluationReport],
     run: Mapping[str, object],
-    loss_curve: Sequence[tuple[int, float]],
+    losses: TrainingLosses,
 ) -> str:
     """The page as Markdown text with GitHub's tables."""
     parts = ["# Evaluation report", *(f"> {_escape(note)}" for note in tables.notes(run))]
@@ -27,7 +28,9 @@ def render(
     if rows:
         parts.append(_table((header, rows)))
     parts += ["## Run", _table((["fact", "value"], [list(fact) for fact in tables.run_facts(run)]))]
-    parts.append(loss_sentence(loss_curve))
+    parts.append(loss_sentence(losses.overall))
+    for title, table in tables.losses(losses).items():
+        parts += [f"### {title}", _table(table)]
     for suite in tuned.suites:
         parts += _suite(suite, tables.suites_of(baselines, suite.name), tuned.units)
     return "\n\n".join(parts) + "\n"

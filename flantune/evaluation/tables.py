@@ -3,11 +3,13 @@
 Read `report_markdown.py` and `report_html.py` next, which lay them out.
 """
 
+import collections
 from collections.abc import Mapping
 import json
 
 from flantune.evaluation.results import EvaluationReport, SuiteResult
 from flantune.evaluation.statistics import Estimate, Spread
+from flantune.evaluation.training_losses import Curve, TrainingLosses
 
 Table = tuple[list[str], list[list[str]]]  # header, rows
 
@@ -154,6 +156,40 @@ def spread_cells(spread: Spread, unit: str) -> list[str]:
         quartiles,
         number(spread.minimum, unit),
         number(spread.maximum, unit),
+    ]
+
+
+def losses(found: TrainingLosses) -> dict[str, Table]:
+    """Training losses by cluster and by task, under their titles, the highest last loss first; nothing that is not known."""
+    num_tasks = collections.Counter(found.cluster_of[name] for name in found.tasks)
+    clusters = {(name, f"{num_tasks[name]:,}"): curve for name, curve in found.clusters.items()}
+    tasks = {(name, found.cluster_of[name]): curve for name, curve in found.tasks.items()}
+    groups = {
+        "Training loss by cluster": (("cluster", "tasks"), clusters),
+        "Training loss by task": (("task", "cluster"), tasks),
+    }
+    return {
+        title: ([*header, *_LOSS_HEADER], _loss_rows(curves))
+        for title, (header, curves) in groups.items()
+        if curves
+    }
+
+
+_LOSS_HEADER = ("first", "at step", "last", "at step")
+
+
+def _loss_rows(curves: Mapping[tuple[str, str], Curve]) -> list[list[str]]:
+    """Cells under `_LOSS_HEADER` after those of each curve."""
+    return [
+        [
+            *cells,
+            *(
+                text
+                for step, loss in (curve[0], curve[-1])
+                for text in (f"{loss:.3f}", f"{step:,}")
+            ),
+        ]
+        for cells, curve in sorted(curves.items(), key=lambda item: (-item[1][-1][1], item[0]))
     ]
 
 

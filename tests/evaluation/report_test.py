@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from flantune import metrics
-from flantune.evaluation import evaluator, generation, ranking, report
+from flantune.evaluation import evaluator, generation, ranking, report, training_losses
 from flantune.inference.scoring import OptionScore
 
 ODD_NAME = "toy:<b>odd</b>|$x_1$&name"
@@ -20,7 +20,12 @@ RUN = {
     "device": "cpu",
     "notes": ["A smoke run."],
 }
-LOSS = [(0, 3.0), (10, 1.5), (20, 0.75)]
+LOSS = training_losses.TrainingLosses(
+    overall=[(0, 3.0), (10, 1.5), (20, 0.75)],
+    clusters={"c<1>": [(10, 2.0), (20, 1.0)]},
+    tasks={ODD_NAME: [(10, 1.5), (20, 0.5)], "toy:rare": [(10, 2.5)]},
+    cluster_of={ODD_NAME: "c<1>", "toy:rare": "c<1>"},
+)
 
 
 def _suites(num_tasks=2, own=(metrics.exact_match, metrics.rouge_l)):
@@ -222,11 +227,27 @@ def test_many_tasks_are_drawn_by_cluster(tmp_path):
     assert "toy:task5#" in page
 
 
+def test_training_losses_of_clusters_and_tasks_are_in_all_three(tmp_path):
+    _write(tmp_path)
+    content = json.loads((tmp_path / "report.json").read_text())["loss"]
+    first, last = {"step": 10, "loss": 2.0}, {"step": 20, "loss": 1.0}
+    assert content["clusters"] == {"c<1>": {"first": first, "last": last}}
+    assert content["tasks"]["toy:rare"]["last"] == {"step": 10, "loss": 2.5}
+    assert content["tasks"][ODD_NAME]["cluster"] == "c<1>"
+    text = (tmp_path / "report.md").read_text()
+    assert r"| c\<1\> | 2 | 2.000 | 10 | 1.000 | 20 |" in text
+    rare, odd = text.index("| toy:rare |"), text.index("| 1.500 | 10 | 0.500 | 20 |")
+    assert rare < odd  # the highest last loss first
+    page = (tmp_path / "report.html").read_text()
+    assert "c&lt;1&gt;" in page
+    assert "toy:rare" in page
+
+
 @pytest.mark.parametrize(
     "loss", [[], [(0, float("nan"))], [(i, 1.0 / (i + 1)) for i in range(3000)]]
 )
 def test_any_loss_curve_is_reported(tmp_path, loss):
-    _write(tmp_path, loss=loss)
+    _write(tmp_path, loss=training_losses.TrainingLosses(overall=loss))
     content = json.loads((tmp_path / "report.json").read_text())
     assert content["loss"]["num_points"] == len(loss)
     page = (tmp_path / "report.html").read_text()
