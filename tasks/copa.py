@@ -29,15 +29,45 @@ _ASKS_FOR = {
 }
 
 
+def premise_fields(premise: str, asks_for: str) -> dict[str, str]:
+    """What the wordings show of an item that asks for the "cause" or the "effect" of a premise."""
+    premise = premise.strip()
+    return {"premise": premise, "start": premise.rstrip("."), **_ASKS_FOR[asks_for]}
+
+
 def to_fields(row: Mapping[str, Any]) -> Fields:
-    premise = row["p"].strip()
     return {
-        "premise": premise,
-        "start": premise.rstrip("."),
-        **_ASKS_FOR[row["asks-for"]],
+        **premise_fields(row["p"], row["asks-for"]),
         "choices": [row["a1"].strip(), row["a2"].strip()],
         "label": int(row["most-plausible-alternative"]) - 1,
     }
+
+
+# SuperGLUE's edition of the same items (`commonsense.py`) has these wordings too.
+TEMPLATES = (
+    Template(inputs="{premise} {question}\n{options}"),
+    Template(inputs="{start}, {link}"),
+    Template(inputs="Event: {premise}\nFind its likely {relation}.\n{options}"),
+    Template(inputs="Which sentence tells the {relation} of this one?\n{premise}\n{options}"),
+    Template(
+        inputs="Finish the sentence in the way that makes sense.\n{options}\n\n{start}, {link}"
+    ),
+    Template(inputs="I know this much: {premise} What came {order} it?\n{options}"),
+    Template(inputs="{options}\nOne of these is the {relation} of the following event.\n{premise}"),
+    Template(
+        inputs="{premise}\nTwo sentences may give the {relation}. Take the likelier one.\n{options}"
+    ),
+    Template(
+        kind="inversion",
+        inputs="Here is the {relation} of an event: {answer}\nDescribe the event in one sentence.",
+        targets="{premise}",
+    ),
+    Template(
+        kind="inversion",
+        inputs="{answer}\nThis came {order} something else. What may that have been?",
+        targets="{premise}",
+    ),
+)
 
 
 TASKS = (
@@ -52,26 +82,7 @@ TASKS = (
         ),
         to_fields=to_fields,
         answer_choices="choices",
-        templates=(
-            Template(inputs="{premise} {question}\n{options}"),
-            Template(inputs="{start}, {link}\n{options}"),
-            Template(inputs="Event: {premise}\nFind its likely {relation}.\n{options}"),
-            Template(inputs="{question}\n{premise}\n\n{options}"),
-            Template(
-                inputs="Which sentence tells the {relation} of this one?\n{premise}\n{options}"
-            ),
-            Template(
-                inputs="Finish the sentence in the way that makes sense.\n{options}\n\n{start}, {link}"
-            ),
-            Template(inputs="I know this much: {premise} What came {order} it?\n{options}"),
-            Template(
-                inputs="{options}\nOne of these is the {relation} of the following event.\n{premise}"
-            ),
-            Template(inputs="Read: {premise}\nAsked for: {relation}\n{options}\nAnswer:"),
-            Template(
-                inputs="{premise}\nTwo sentences may give the {relation}. Take the likelier one.\n{options}"
-            ),
-        ),
+        templates=TEMPLATES,
         metrics=(metrics.accuracy,),
         lineage=("copa",),
         licence="unknown (not stated)",

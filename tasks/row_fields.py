@@ -1,0 +1,32 @@
+"""What the `to_fields` of several modules share: clean text, a question with its mark, choices that can be told apart."""
+
+from collections.abc import Sequence
+
+from flantune.data.task import Fields
+
+
+def clean(text: str) -> str:
+    """Text with each run of white space as one space, as T5's vocabulary has it anyway, and none at its ends."""
+    return " ".join(text.split())
+
+
+def as_question(text: str) -> str:
+    """A question with exactly one question mark, whether it came with one or not.
+
+    A text that ends as a sentence does ("Name the river.") stays as it is.
+
+    Example: `as_question("who wrote it ?")` and `as_question("who wrote it")` are "who wrote it?".
+    """
+    text = clean(text)
+    return text if text.endswith((".", "!", ":")) else text.rstrip("? ") + "?"
+
+
+def with_choices(fields: Fields, choices: Sequence[str], label: int) -> Fields | None:
+    """The fields of a row that has choices of its own; None, so that the row is dropped, where they do not make a task.
+
+    That is where the label is hidden or none of the choices, a choice is empty, or two are the same.
+    """
+    cleaned = [clean(choice) for choice in choices]
+    if not 0 <= label < len(cleaned) or not all(cleaned) or len(set(cleaned)) < len(cleaned):
+        return None
+    return {**fields, "choices": cleaned, "label": label}

@@ -1,0 +1,31 @@
+"""What `to_fields` of several modules share."""
+
+import pytest
+
+from tasks import row_fields
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("who wrote it", "who wrote it?"),
+        ("Who wrote it ?", "Who wrote it?"),
+        ("Who wrote  it??", "Who wrote it?"),
+        (" Name the river. ", "Name the river."),
+    ],
+)
+def test_a_question_ends_with_one_mark(text, expected):
+    assert row_fields.as_question(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("choices", "label"),
+    [(("a", "b"), -1), (("a", "b"), 2), (("a", " "), 0), (("a  b", "a b "), 0)],
+)
+def test_rows_whose_choices_make_no_task_are_dropped(choices, label):
+    assert row_fields.with_choices({}, choices, label) is None
+
+
+def test_choices_are_kept_in_their_order_and_without_extra_spaces():
+    fields = row_fields.with_choices({"goal": "x"}, (" b\n", "a"), 1)
+    assert fields == {"goal": "x", "choices": ["b", "a"], "label": 1}
