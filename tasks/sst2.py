@@ -13,6 +13,37 @@ from flantune.prompting import Template
 
 _CHOICES = ("negative", "positive")
 
+TEMPLATES = (
+    Template(inputs="Is this line from a film review positive or negative?\n{sentence}"),
+    Template(inputs="{sentence}\n\nWhat did the critic feel about the film?\n{options}"),
+    Template(inputs="Film review: {sentence}\nSentiment:"),
+    Template(
+        inputs='Decide whether "{sentence}" is praise or blame.\n{options}',
+        label_words=("blame", "praise"),
+    ),
+    Template(
+        inputs="{sentence}\nWould someone who writes this tell a friend to see the film?",
+        label_words=("no", "yes"),
+    ),
+    Template(
+        inputs="A viewer wrote: {sentence}\nWas the viewer pleased with the film?\n{options}",
+        label_words=("no", "yes"),
+    ),
+    Template(
+        inputs="Here is part of a review. Did the film come off well or badly?\n\n{sentence}",
+        label_words=("badly", "well"),
+    ),
+    Template(
+        inputs="Sort the review into one of two piles.\n{options}\n\nReview: {sentence}",
+        label_words=("bad", "good"),
+    ),
+    Template(
+        inputs='The reviewer gives thumbs up or thumbs down. "{sentence}" goes with thumbs',
+        label_words=("down", "up"),
+    ),
+    Template(inputs="{options}\nOf these two, which mood does the text carry?\nText: {sentence}"),
+)
+
 
 def to_fields(row: Mapping[str, Any]) -> Fields | None:
     sentence = row["sentence"].strip()
@@ -31,35 +62,7 @@ TASKS = (
         ),
         to_fields=to_fields,
         answer_choices=_CHOICES,
-        templates=(
-            Template(inputs="Is this line from a film review positive or negative?\n{sentence}"),
-            Template(inputs="{sentence}\n\nWhat did the critic feel about the film?\n{options}"),
-            Template(inputs="Film review: {sentence}\nSentiment:"),
-            Template(inputs='Decide whether "{sentence}" is praise or blame.\n{options}'),
-            Template(
-                inputs="{sentence}\nWould someone who writes this tell a friend to see the film?",
-                label_words=("no", "yes"),
-            ),
-            Template(
-                inputs="A viewer wrote: {sentence}\nWas the viewer pleased with the film?\n{options}",
-                label_words=("no", "yes"),
-            ),
-            Template(
-                inputs="Here is part of a review. Did the film come off well or badly?\n\n{sentence}",
-                label_words=("badly", "well"),
-            ),
-            Template(
-                inputs="Sort the review into one of two piles.\n{options}\n\nReview: {sentence}",
-                label_words=("bad", "good"),
-            ),
-            Template(
-                inputs='The reviewer gives thumbs up or thumbs down. "{sentence}" goes with thumbs',
-                label_words=("down", "up"),
-            ),
-            Template(
-                inputs="{options}\nOf these two, which mood does the text carry?\nText: {sentence}"
-            ),
-        ),
+        templates=TEMPLATES,
         metrics=(metrics.accuracy,),
         lineage=("sst2", "sst"),
         licence="unknown (not stated)",
