@@ -420,7 +420,7 @@ def _anli(split: str, train: str) -> InstructionTask:
         f"anli/{split}:0.1.0", train=train, validation="validation[:200]", test="test"
     )
     texts = ("context", "hypothesis")
-    return _task(f"anli_{split}", source, texts, _CAPITALS, _ANLI, ("anli",), "CC BY-NC 4.0")
+    return _task(f"anli_{split}", source, texts, _CAPITALS, _ANLI, ("anli",), "CC-BY-NC-4.0")
 
 
 def _mnli(test: str) -> InstructionTask:
@@ -459,7 +459,7 @@ TASKS = (
         ("yes", "no"),
         _QNLI,
         ("qnli", "squad"),
-        "CC BY-SA 4.0 (SQuAD)",
+        "CC-BY-SA-4.0 (SQuAD)",
     ),
     _task(
         "rte",
@@ -483,7 +483,7 @@ TASKS = (
         _SMALL,
         _SNLI,
         ("snli",),
-        "CC BY-SA 4.0",
+        "CC-BY-SA-4.0",
     ),
     _task(
         "wnli",
