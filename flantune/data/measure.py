@@ -224,6 +224,7 @@ def _member_fingerprint(member: members_lib.Member) -> str:
             "choices": repr(task.answer_choices),
             "shortened": [task.may_drop, task.may_cut],
             "loss_weight": task.loss_weight,
+            "first_reference": task.first_reference,
             "code": _code_fingerprint(),
         }
     )

@@ -68,6 +68,7 @@ def render_one(
         setting=material.request.member.setting,
         chooser=_chooser(material.request, seed),
         exemplars=material.exemplars[:shots],
+        first_reference=task.first_reference,
     )
 
 

@@ -51,6 +51,8 @@ class InstructionTask:
         cluster: the kind of task; held-out evaluation is by cluster.
         metrics: from `flantune.metrics`, on the references and the extracted predictions.
         answer_choices: the choices, the same for every row, or the name of the field that lists a row's own.
+        first_reference: the target is the first of a row's references, such as the answer before its aliases; else one is
+            drawn for each example.
         postprocess: applied to a prediction before the metrics.
         lineage: names of the datasets that this one was made from, for leakage checks.
         licence: of the data, as its publisher states it.
@@ -73,6 +75,7 @@ class InstructionTask:
     cluster: str
     metrics: tuple[metrics_lib.Metric, ...]
     answer_choices: tuple[str, ...] | str | None = None
+    first_reference: bool = False
     postprocess: Callable[[str], str] | None = None
     lineage: tuple[str, ...] = ()
     licence: str = "unknown"

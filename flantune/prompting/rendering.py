@@ -108,6 +108,7 @@ def render(
     setting: settings_lib.PromptSetting,
     chooser: choice.Chooser,
     exemplars: Sequence[Exemplar] = (),
+    first_reference: bool = False,
 ) -> Prompt | None:
     """The prompt and target of one example; None where no template applies to it, or to what is left of it.
 
@@ -116,6 +117,7 @@ def render(
         constants: fields that are the same for every example of the task, for example its definition.
         answer_choices: the task's choices, or the name of the field that lists the example's own.
         exemplars: what a few-shot prompt shows before the query, in order.
+        first_reference: the target is the first of several references; else one is drawn.
 
     Raises:
         KeyError: the template names a field that the example lacks, or the answer is missing.
@@ -124,7 +126,7 @@ def render(
     if picked is None:
         return None
     position, template = picked
-    wording = _Wording(template, constants, answer_choices, setting, chooser)
+    wording = _Wording(template, constants, answer_choices, setting, chooser, first_reference)
     query = wording.render(fields, chooser)
     if query is None:
         return None
@@ -182,8 +184,10 @@ class _Wording:
         answer_choices: Sequence[str] | str | None,
         setting: settings_lib.PromptSetting,
         chooser: choice.Chooser,
+        first_reference: bool,
     ) -> None:
         self._template = template
+        self._first_reference = first_reference
         # Asked by name: a check against the protocol takes as long as rendering.
         self._render_with: Callable[[Fields, choice.Chooser], template_lib.Rendered | None] | None
         self._render_with = getattr(template, "render_with", None)
@@ -206,7 +210,9 @@ class _Wording:
             return self._render_with(fields, chooser)
         shown = self._options(fields, chooser)
         answers = _answers(fields, shown.candidates)
-        answer = chooser.pick("reference", answers) if len(answers) > 1 else answers[0]
+        answer = answers[0]
+        if len(answers) > 1 and not self._first_reference:
+            answer = chooser.pick("reference", answers)
         values = _Values(fields, self._constants)
         values[template_lib.OPTIONS] = shown.text
         values[template_lib.ANSWER] = answer

@@ -86,6 +86,17 @@ def test_one_of_several_references_is_the_target():
     assert {prompt.targets for prompt in prompts} == {"Ann", "Bob"}
 
 
+def test_the_first_reference_may_always_be_the_target_and_the_others_stay_right():
+    template = prompting.Template(inputs="{question}")
+    fields = {"question": "Who?", "answer": ["Ann", "Bob"]}
+    prompts = [
+        render(template, fields=fields, answer_choices=None, example=str(n), first_reference=True)
+        for n in range(50)
+    ]
+    assert {prompt.targets for prompt in prompts} == {"Ann"}
+    assert all(prompt.references == ("Ann", "Bob") for prompt in prompts)
+
+
 def test_input_text_has_the_row_s_fields_but_no_constants():
     template = prompting.Template(inputs="{definition}\n{input}")
     fields = {"input": "3 1 2", "answer": "1 2 3"}

@@ -38,6 +38,7 @@ def render(task, index, fields, setting, exemplars):
         setting=settings.parse(setting),
         chooser=choice.Chooser(0, 0, "row"),
         exemplars=exemplars,
+        first_reference=task.first_reference,
     )
 
 
