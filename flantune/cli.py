@@ -23,6 +23,7 @@ from flantune.commands import (
     leakage,
     ledger,
     lint,
+    preflight,
     promptsource,
     report,
     shared,
@@ -74,6 +75,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     for module in (
         jobs,
         compile,
+        preflight,
         convert,
         report,
         show,

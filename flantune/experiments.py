@@ -60,7 +60,7 @@ def prepare(
 ) -> prepare_lib.PrepareReport:
     """Fills the prepared store with all that a run reads; what is there and unchanged is left alone."""
     store = loading.open_store(data)
-    wanted = _splits(data, evaluation)
+    wanted = splits_read(data, evaluation)
     catalog = loading.load_catalog(data, store, [name for name, _ in wanted])
     if data.held_out is not None:
         wanted += held_out.wanted(catalog.plan(data.held_out))
@@ -122,7 +122,7 @@ def train(
             "EvalConfig.every_steps."
         )
     folder = epath.Path(run_dir)
-    catalog, store = _prepared(data, _splits(data, evaluation))
+    catalog, store = _prepared(data, splits_read(data, evaluation))
     bound, vocabulary = _training_data(catalog, store, data, evaluation, folder, seed)
     network = assembly.make_network(model, vocabulary)
     device_mesh = sharding.make_mesh(mesh)
@@ -299,7 +299,7 @@ def evaluate(
 
     from flantune import assembly
 
-    catalog, store = _prepared(data, _splits(data, evaluation, train=False))
+    catalog, store = _prepared(data, splits_read(data, evaluation, train=False))
     params, found_step, network, vocabulary, device_mesh = assembly.restore(
         checkpoint, model, data, mesh, step, init
     )
@@ -469,7 +469,7 @@ def _vocabulary(
     return mixture_vocabulary.of_config(data, store, bind)
 
 
-def _splits(
+def splits_read(
     data: DataConfig, evaluation: EvalConfig | None, *, train: bool = True
 ) -> list[tuple[str, str]]:
     """(mixture, split) pairs that a job reads."""

@@ -104,7 +104,7 @@ def shortened(command):
         # The tests run inside `make test`, and .ci/run runs it; here only that the target resolves to our commands.
         return f"make --dry-run --directory {ROOT} {command.split()[1]}"
     if "launch/tpu_pod.sh" in command:
-        return f"DRY_RUN=1 {command}"
+        return command.replace("tpu_pod.sh", "tpu_pod.sh --dry_run")
     # Compiled in tests/commands/compile_test.py, where libtpu is installed.
     command = command.replace("v5e:16x16", "h200:64")
     command = command.replace("launch/local.sh", "flantune train")
@@ -145,25 +145,6 @@ def test_the_t5x_example_of_the_readme_runs(place):
     code = next(block for block in blocks if "t5x_checkpoint" in block)
     run(place, f"{sys.executable} -c {shlex.quote(code)}")
     assert t5x_checkpoint.open(place / "copies").arrays["encoder/encoder_norm/scale"].shape == (3,)
-
-
-def test_the_scripts_of_launch_check_their_arguments(place):
-    for script in ("local.sh", "tpu_pod.sh"):
-        subprocess.run(["bash", "-n", str(ROOT / "launch" / script)], check=True)
-    done = subprocess.run(
-        ["bash", str(ROOT / "launch" / "local.sh")], capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert "usage: launch/local.sh RUN.gin" in done.stderr
-    environment = {key: value for key, value in os.environ.items() if key not in ("TPU", "ZONE")}
-    done = subprocess.run(
-        ["bash", str(ROOT / "launch" / "tpu_pod.sh"), "a.gin"],
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    assert done.returncode != 0
-    assert "set TPU" in done.stderr
 
 
 def test_the_readme_s_commands_name_files_that_exist():

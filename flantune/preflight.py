@@ -1,0 +1,132 @@
+"""What can be known of a run before a machine is paid for. `flantune preflight` prints it; `launch/` asks it first."""
+
+from collections.abc import Callable, Iterator
+import dataclasses
+
+from flantune import experiments
+from flantune.configs import (
+    DataConfig,
+    EvalConfig,
+    InitConfig,
+    MeshConfig,
+    ModelConfig,
+    OptimizerConfig,
+)
+from flantune.data import loading, vocabulary as vocabulary_lib
+
+_GIB = 2**30
+_SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Check:
+    """What was looked at, whether the run can do with it, and what was found."""
+
+    what: str
+    passed: bool
+    found: str
+
+
+def check(
+    *,
+    model: ModelConfig,
+    data: DataConfig,
+    optimizer: OptimizerConfig,
+    mesh: MeshConfig,
+    evaluation: EvalConfig | None = None,
+    init: InitConfig | None = None,
+    topology: str | None = None,
+    num_slices: int = 1,
+) -> list[Check]:
+    """Every check of a run; nothing is prepared, trained or written.
+
+    Args:
+        topology: where it is to run, as `flantune compile` has it; None leaves the fit out.
+    """
+
+    def checks() -> Iterator[Check]:
+        yield _checked("data", lambda: _prepared(data, evaluation))
+        yield _checked("vocabulary", lambda: _vocabulary(model, data))
+        if init is not None:
+            yield _checked("start", lambda: _start(init))
+        if topology is not None:
+            yield _checked("fit", lambda: _fit(topology, num_slices, model, data, optimizer, mesh))
+
+    return list(checks())
+
+
+def _checked(what: str, look: Callable[[], str]) -> Check:
+    """The check's result; what stands against the run comes as an error."""
+    try:
+        return Check(what=what, passed=True, found=look())
+    except (ValueError, KeyError, OSError) as error:
+        text = error.args[0] if isinstance(error, KeyError) else error
+        return Check(what=what, passed=False, found=str(text))
+
+
+def _prepared(data: DataConfig, evaluation: EvalConfig | None) -> str:
+    store = loading.open_store(data)
+    wanted = experiments.splits_read(data, evaluation)
+    catalog = loading.load_catalog(data, store, [name for name, _ in wanted])
+    needed = [
+        (task, split) for task, splits in loading.splits_needed(catalog, wanted) for split in splits
+    ]
+    missing = [
+        f"{task} ({split})"
+        for task, split in needed
+        if store.manifest(catalog.task(task), split) is None
+    ]
+    if missing:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise ValueError(
+            f"{len(missing)} of {len(needed)} splits are not in the prepared store {store.root}: "
+            f"{', '.join(missing[:_SHOWN])}{more}. Run flantune prepare with the same files and flags, and copy the store "
+            "to where all hosts read it."
+        )
+    absent = catalog.absent(data.mixture)
+    without = f"; without {len(absent)} absent tasks" if absent else ""
+    return f"{len(needed)} splits of {data.mixture!r} and its suites are in {store.root}{without}"
+
+
+def _vocabulary(model: ModelConfig, data: DataConfig) -> str:
+    size = vocabulary_lib.size_to_train(data.vocabulary)
+    if size is None:
+        size = vocabulary_lib.load(data.vocabulary).size
+    if size > model.vocab_size:
+        raise ValueError(
+            f"{data.vocabulary} has {size} pieces, and ModelConfig.vocab_size is {model.vocab_size}."
+        )
+    return f"{data.vocabulary}, {size} pieces of the model's {model.vocab_size}"
+
+
+def _start(init: InitConfig) -> str:
+    from flantune.interop import sources  # brings JAX
+
+    opened = sources.open_params(init.path, init.step)
+    return f"{init.path}, {opened.kind}, step {opened.step}"
+
+
+def _fit(
+    topology: str,
+    num_slices: int,
+    model: ModelConfig,
+    data: DataConfig,
+    optimizer: OptimizerConfig,
+    mesh: MeshConfig,
+) -> str:
+    found = experiments.compile(
+        topology=topology,
+        num_slices=num_slices,
+        model=model,
+        data=data,
+        optimizer=optimizer,
+        mesh=mesh,
+    )
+    if found.memory is None:
+        raise ValueError(f"the compiler gave up on {topology}: {found.refusal}")
+    need = f"{found.memory.total / _GIB:.2f} GiB of {found.usable_bytes / _GIB:.2f} usable"
+    if not found.fits:
+        raise ValueError(
+            f"{topology} is too small, {need} on each device. {' '.join(found.levers)}"
+        )
+    return f"{topology}, {need} on each device ({found.way})"
