@@ -133,7 +133,9 @@ _WINOGRANDE = (
     Template(
         inputs='Somebody says, with a pause at the underscore: "{sentence}" Say what was swallowed.\n{options}'
     ),
-    Template(inputs="Let common sense decide what goes into the gap.\n{sentence}\nGap (_):"),
+    Template(
+        inputs="Let common sense decide what goes into the gap.\n{sentence}\nWhat the _ stands for:"
+    ),
 )
 
 _WSC = (

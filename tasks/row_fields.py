@@ -13,12 +13,14 @@ def clean(text: str) -> str:
 def as_question(text: str) -> str:
     """A question with exactly one question mark, whether it came with one or not.
 
-    A text that ends as a sentence does ("Name the river.") stays as it is.
+    A text that ends as a sentence does ("Name the river.") stays as it is, and so does a mark before a quotation's end.
 
     Example: `as_question("who wrote it ?")` and `as_question("who wrote it")` are "who wrote it?".
     """
     text = clean(text)
-    return text if text.endswith((".", "!", ":")) else text.rstrip("? ") + "?"
+    if text.endswith((".", "!", ":", '?"', "?'")):
+        return text
+    return text.rstrip("? ") + "?"
 
 
 def with_choices(fields: Fields, choices: Sequence[str], label: int) -> Fields | None:

@@ -12,6 +12,7 @@ from tasks import row_fields
         ("Who wrote it ?", "Who wrote it?"),
         ("Who wrote  it??", "Who wrote it?"),
         (" Name the river. ", "Name the river."),
+        ('Who asked "Why?"', 'Who asked "Why?"'),
     ],
 )
 def test_a_question_ends_with_one_mark(text, expected):
