@@ -29,7 +29,7 @@ from flantune.evaluation.results import EvaluationReport, Results
 from flantune.inference import predictor as predictor_lib, scoring
 from flantune.interop import sources
 from flantune.models import lora, t5
-from flantune.training import checkpoints, metrics, partial, sharding, state, trainer
+from flantune.training import checkpoints, chips, flops, metrics, partial, sharding, state, trainer
 
 
 def make_network(model: ModelConfig, vocabulary: vocabulary_lib.Vocabulary) -> t5.EncoderDecoder:
@@ -50,6 +50,26 @@ def abstract_batch(data: DataConfig) -> dict[str, jax.ShapeDtypeStruct]:
         name: jax.ShapeDtypeStruct((data.batch_size, *array.shape[1:]), array.dtype)
         for name, array in rows.items()
     }
+
+
+def peak_share(
+    model: ModelConfig, data: DataConfig, mesh: jax.sharding.Mesh, frozen: PyTree
+) -> float | None:
+    """What share of all devices' peak the model FLOPs of a step are, if it takes a second; None, and said, if unknown."""
+    left_out = "Model FLOPs utilisation is left out: %s."
+    if frozen is not None:
+        logging.info(left_out, "only a part of the parameters is trained")
+        return None
+    kind = mesh.devices.flat[0].device_kind
+    chip = chips.of_device_kind(kind)
+    if chip is None:
+        logging.info(left_out, f"the table of chips has no peak speed of {kind!r}")
+        return None
+    rows, inputs_length, targets_length = data.batch_size, data.inputs_length, data.targets_length
+    step_flops = flops.train_flops(
+        model, rows=rows, inputs_length=inputs_length, targets_length=targets_length
+    )
+    return step_flops / (mesh.size * chip.peak_flops)
 
 
 def make_evaluator(

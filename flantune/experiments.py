@@ -107,7 +107,15 @@ def train(
     import jax
 
     from flantune import assembly, start as start_lib
-    from flantune.training import checkpoints, optimizers, partial, sharding, task_log, trainer
+    from flantune.training import (
+        checkpoints,
+        optimizers,
+        partial,
+        sharding,
+        task_log,
+        train_log,
+        trainer,
+    )
 
     _check_numbers(
         num_steps=num_steps,
@@ -178,13 +186,16 @@ def train(
         num_steps=num_steps,
         seed=seed,
         checkpoint_config=checkpoint,
-        log_every_steps=min(log_every_steps, num_steps),
+        log=train_log.LogSettings(
+            every_steps=min(log_every_steps, num_steps),
+            tasks=[task_log.TaskLabel(one.name, one.task.cluster) for one in bound.members],
+            tasks_every_steps=min(log_tasks_every_steps, num_steps),
+            wandb_project=wandb_project,
+            peak_share=assembly.peak_share(model, data, device_mesh, start.frozen),
+        ),
         callbacks=assembly.callbacks(folder, evaluator, evaluation, num_steps, start.frozen),
         initial_state=initial_state,
         frozen=start.frozen,
-        wandb_project=wandb_project,
-        tasks=[task_log.TaskLabel(one.name, one.task.cluster) for one in bound.members],
-        log_tasks_every_steps=min(log_tasks_every_steps, num_steps),
         max_bad_steps=max_bad_steps,
         describe_batch=lambda batch: batch_text.examples(
             batch, vocabulary, [member.name for member in bound.members]

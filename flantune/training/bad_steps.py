@@ -15,7 +15,7 @@ from jaxtyping import Shaped
 import numpy as np
 
 from flantune import atomic
-from flantune.training import metrics as metrics_lib
+from flantune.training import train_log
 
 HostBatch = Mapping[str, Shaped[np.ndarray, "batch ..."]]
 DescribeBatch = Callable[[HostBatch], Sequence[Mapping[str, object]]]
@@ -49,7 +49,7 @@ class BadSteps:
         self._describe_batch = describe_batch
         # The newest step whose metrics are read is MAX_STEPS_AHEAD behind the newest batch.
         self._recent: collections.deque[tuple[int, HostBatch]] = collections.deque(
-            maxlen=metrics_lib.MAX_STEPS_AHEAD + 1
+            maxlen=train_log.MAX_STEPS_AHEAD + 1
         )
         self.count = count
 

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, PyTree, Shaped
 
 from flantune import atomic
-from flantune.training import metrics, partial, sharding, state as state_lib
+from flantune.training import partial, sharding, state as state_lib, train_log
 
 FILE = "parameters.txt"
 
@@ -73,7 +73,7 @@ def _share(trained: int, frozen: int) -> str:
 
 
 def describe_first_step(
-    log: metrics.TrainLog, batch: Mapping[str, Shaped[Array, "batch ..."]], start_s: float
+    log: train_log.TrainLog, batch: Mapping[str, Shaped[Array, "batch ..."]], start_s: float
 ) -> None:
     """Waits for the first step, which compiles, and logs what it took and the global batch."""
     log.wait()

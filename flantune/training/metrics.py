@@ -1,38 +1,25 @@
-"""Where training metrics go: `metrics.jsonl`, TensorBoard, and the terminal or the log.
+"""Where training metrics go: `metrics.jsonl`, TensorBoard and, if asked, Weights & Biases.
 
-Here: `MetricWriter` (files and, if asked, Weights & Biases; process 0 alone), `Progress` (for people), and `TrainLog`, which gathers the steps' device
-scalars and feeds both without making the device wait. Metric names are paths: `train/loss`,
-`eval/flan2021:bool_q/accuracy`. Not here: what is measured (`step.py`) and the metrics of tasks
-(`flantune/metrics.py`). Read `trainer.py` next.
+Here: `MetricWriter`, which process 0 alone fills, and `summarise`. Metric names are paths: `train/loss`,
+`eval/flan2021:bool_q/accuracy`. Not here: what is measured (`step.py`, `step_times.py`, `memory.py`) and the metrics of
+tasks (`flantune/metrics.py`). Read `train_log.py` next, which gathers what the steps say.
 """
 
-import collections
-from collections.abc import Iterator, Mapping, Sequence
-import contextlib
-import datetime
+from collections.abc import Mapping, Sequence
 import hashlib
 import json
 import math
 import os
-import sys
 import tempfile
-import time
 from typing import Any
 
 from absl import logging
 from etils import epath
 import jax
-from jaxtyping import Array, Float
 import numpy as np
-import rich.console
-import rich.progress
 import tensorboardX
 
-from flantune.training import step as step_lib, task_log
-
-# The host may run this many steps ahead of the device: enough to keep it busy, few enough to bound the batches that
-# wait in its memory.
-MAX_STEPS_AHEAD = 4
+from flantune.training import step as step_lib
 
 
 def read_metrics(run_dir: epath.PathLike) -> list[dict[str, int | float | None]]:
@@ -131,6 +118,8 @@ def summarise(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
         return summary
     tokens = np.array([step["num_target_tokens"] for step in steps], np.float64)
     for name, last in steps[-1].items():
+        if any(name not in step for step in steps):
+            continue  # the window was begun by a version that did not have it
         values = np.array([step[name] for step in steps], np.float64)
         if name in ("loss", "cross_entropy", "z_loss", "accuracy"):
             last = np.sum(values * tokens) / max(np.sum(tokens), 1.0)
@@ -138,161 +127,3 @@ def summarise(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
             last = np.sum(values)
         summary.setdefault(f"train/{name}", float(last))
     return summary
-
-
-class Progress:
-    """A bar with steps, loss, tokens/s and time left on a terminal; otherwise a line per update in the log."""
-
-    def __init__(self, start_step: int, num_steps: int):
-        self._num_steps = num_steps
-        self._bar: rich.progress.Progress | None = None
-        if jax.process_index() == 0 and sys.stderr.isatty():
-            self._bar = rich.progress.Progress(
-                rich.progress.TextColumn("step {task.completed}/{task.total}"),
-                rich.progress.BarColumn(),
-                rich.progress.TextColumn("{task.fields[text]}"),
-                console=rich.console.Console(stderr=True),
-            )
-            self._task = self._bar.add_task("train", total=num_steps, completed=start_step, text="")
-            self._bar.start()
-
-    def update(self, step: int, values: Mapping[str, float]) -> None:
-        """Shows a line of metrics."""
-        text = "no step with a finite loss"
-        if "train/loss" in values:
-            text = f"loss {values['train/loss']:.4f}  accuracy {values['train/accuracy']:.3f}"
-        if "train/seconds_per_step" in values:
-            left_s = values["train/seconds_per_step"] * (self._num_steps - step)
-            text += f"  {values['train/tokens_per_second']:,.0f} tokens/s"
-            text += f"  {datetime.timedelta(seconds=round(left_s))} left"
-        if self._bar is not None:
-            self._bar.update(self._task, completed=step, text=text)
-        else:
-            logging.info("step %d/%d  %s", step, self._num_steps, text)
-
-    def close(self) -> None:
-        """Leaves the bar as it stands."""
-        if self._bar is not None:
-            self._bar.stop()
-
-
-class TrainLog:
-    """Turns the metrics of steps, still on the device, into one line per `every_steps` steps.
-
-    A step's numbers are read when the host is a few steps further, so the device never waits for the log. The steps
-    since the last line are the open window; it is saved with a checkpoint, so that a resumed run writes the lines
-    that it would have written without the stop. tokens_per_second counts the inputs' and targets' tokens, no padding; it leaves
-    out the first step, which compiles, and pauses. With `tasks`, what each task and cluster costs is added every
-    `tasks_every_steps` steps.
-    """
-
-    def __init__(
-        self,
-        run_dir: epath.PathLike,
-        start_step: int,
-        num_steps: int,
-        every_steps: int,
-        window: Sequence[Mapping[str, float]] = (),
-        wandb_project: str | None = None,
-        tasks: task_log.TaskLog | None = None,
-        tasks_every_steps: int = 100,
-    ):
-        self._tasks, self._tasks_every_steps = tasks, tasks_every_steps
-        self._writer = MetricWriter(run_dir, resume_step=start_step, wandb_project=wandb_project)
-        self._progress = Progress(start_step, num_steps)
-        self._every_steps = every_steps
-        self._window = [dict(step) for step in window]
-        self._on_device: collections.deque[tuple[int, Mapping[str, Float[Array, "*tasks"]]]] = (
-            collections.deque()
-        )
-        self._bad_steps: list[int] = []
-        self._held: tuple[int, dict[str, float]] = (0, {})
-        self._clock: float | None = None
-        self._num_timed, self._tokens, self._seconds = 0, 0.0, 0.0
-
-    def add(self, step: int, metrics: Mapping[str, Float[Array, "*tasks"]]) -> None:
-        """Takes the metrics of a step, and reads those of a step some time ago."""
-        for value in metrics.values():
-            value.copy_to_host_async()
-        self._on_device.append((step, metrics))
-        while len(self._on_device) > MAX_STEPS_AHEAD:
-            self._read_oldest()
-
-    def _read_oldest(self) -> None:
-        self._flush()  # only the line of the last step that was read can still grow
-        step, metrics = self._on_device.popleft()
-        numbers = {name: float(value) for name, value in metrics.items() if not value.ndim}
-        self._window.append(numbers)
-        if numbers.get(step_lib.BAD_STEPS):
-            self._bad_steps.append(step)
-        if self._tasks is not None:
-            self._tasks.add(
-                np.asarray(metrics[step_lib.TASK_CROSS_ENTROPY]),
-                np.asarray(metrics[step_lib.TASK_WEIGHT]),
-            )
-        now = time.monotonic()
-        if self._clock is not None:
-            self._seconds += now - self._clock
-            self._tokens += numbers["num_input_tokens"] + numbers["num_target_tokens"]
-            self._num_timed += 1
-        self._clock = now
-        if step % self._every_steps == 0:
-            self._close_window(step)
-        if self._tasks is not None and step % self._tasks_every_steps == 0:
-            self.write(step, self._tasks.close())
-
-    def _close_window(self, step: int) -> None:
-        values = summarise(self._window)
-        if self._seconds:
-            values["train/seconds_per_step"] = self._seconds / self._num_timed
-            values["train/tokens_per_second"] = self._tokens / self._seconds
-        self._window = []
-        self._num_timed, self._tokens, self._seconds = 0, 0.0, 0.0
-        self._progress.update(step, values)
-        self.write(step, values)
-
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Adds values to the line of a step, which is written at the end of the pause."""
-        if step != self._held[0]:
-            self._flush()
-        self._held = (step, self._held[1] | dict(values))
-
-    def _flush(self) -> None:
-        step, values = self._held
-        self._held = (0, {})
-        if values:
-            self._writer.write(step, values)
-
-    def wait(self) -> None:
-        """Waits for every step so far to be done and read."""
-        while self._on_device:
-            self._read_oldest()
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Waits for every step so far; time inside counts for no step."""
-        self.wait()
-        try:
-            yield
-        finally:
-            self._flush()
-            self._clock = None if self._clock is None else time.monotonic()
-
-    def open_window(self) -> list[dict[str, float]]:
-        """Metrics of the steps since the last line; JSON-able."""
-        return self._window
-
-    def take_bad_steps(self) -> list[int]:
-        """Steps whose loss or gradient was not finite, of those read since the last call."""
-        found, self._bad_steps = self._bad_steps, []
-        return found
-
-    def open_tasks(self) -> task_log.Totals:
-        """What each task has cost since its last line; JSON-able."""
-        return {} if self._tasks is None else self._tasks.open_totals()
-
-    def close(self) -> None:
-        """Writes what is held and closes the files and the bar."""
-        self._flush()
-        self._progress.close()
-        self._writer.close()

@@ -157,7 +157,15 @@ def _token_metrics(sums: loss.LossSums, batch: Batch) -> Metrics:
         "accuracy": sums.correct / num_target_tokens,
         "num_target_tokens": sums.weight,
         "num_input_tokens": jnp.sum(batch["encoder_input_tokens"] != 0).astype(jnp.float32),
+        "num_examples": _num_examples(batch).astype(jnp.float32),
     }
+
+
+def _num_examples(batch: Batch) -> Int[Array, ""]:
+    """Of packed rows, whose segments count from 1; a row without segments is an example."""
+    if "decoder_segment_ids" not in batch:
+        return jnp.asarray(len(batch["decoder_target_tokens"]))
+    return jnp.sum(jnp.max(batch["decoder_segment_ids"], axis=1))
 
 
 def _unless_bad(
@@ -194,7 +202,7 @@ def make_train_step(
     call. A batch whose loss or gradient is not finite changes nothing but the step, and counts as a bad step.
 
     Metrics are float32 scalars on every device: loss (with z-loss), cross_entropy, z_loss in nats per target token;
-    accuracy; num_target_tokens, num_input_tokens (padding not counted); grad_norm (before clipping), param_norm (before
+    accuracy; num_target_tokens, num_input_tokens (padding not counted), num_examples; grad_norm (before clipping), param_norm (before
     the update), learning_rate; num_bad_steps (0 or 1). With `num_tasks` also two arrays [tasks]: the summed cross entropy
     of each task's target tokens in nats, and their summed weight.
     """

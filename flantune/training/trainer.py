@@ -2,7 +2,7 @@
 
 Here: `train`. It receives a model, batches and callbacks, and knows neither data nor evaluation. Same arguments, same
 run folder: a run that was stopped at any point, by a signal or kill -9, continues from its last checkpoint bit-equal.
-Read `step.py` for the mathematics of a step, `metrics.py` for what is logged.
+Read `step.py` for the mathematics of a step, `train_log.py` for what is logged.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,13 +24,12 @@ from flantune.training import (
     bad_steps as bad_steps_lib,
     checkpoints as checkpoints_lib,
     description,
-    metrics as metrics_lib,
     partial,
     preemption,
     sharding,
     state as state_lib,
     step as step_lib,
-    task_log,
+    train_log,
 )
 
 
@@ -64,6 +63,9 @@ class Callback:
     ]
 
 
+_DEFAULT_LOG = train_log.LogSettings()
+
+
 def train(
     *,
     model: state_lib.Model,
@@ -76,13 +78,10 @@ def train(
     num_steps: int,
     seed: int,
     checkpoint_config: CheckpointConfig,
-    log_every_steps: int = 10,
+    log: train_log.LogSettings = _DEFAULT_LOG,
     callbacks: Sequence[Callback] = (),
     initial_state: state_lib.TrainState | None = None,
     frozen: PyTree = None,
-    wandb_project: str | None = None,
-    tasks: Sequence[task_log.TaskLabel] = (),
-    log_tasks_every_steps: int = 100,
     max_bad_steps: int = 0,
     describe_batch: bad_steps_lib.DescribeBatch | None = None,
 ) -> state_lib.TrainState:
@@ -120,19 +119,10 @@ def train(
             mesh=mesh,
             rules=rules,
             seed=seed,
-            num_tasks=len(tasks),
+            num_tasks=len(log.tasks),
         )
-        log = metrics_lib.TrainLog(
-            run_dir,
-            int(state.step),
-            num_steps,
-            log_every_steps,
-            place.get("window", ()),
-            wandb_project,
-            task_log.TaskLog(tasks, place.get("tasks", {})) if tasks else None,
-            log_tasks_every_steps,
-        )
-        with contextlib.closing(log):
+        run_log = train_log.TrainLog(run_dir, int(state.step), num_steps, log, place)
+        with contextlib.closing(run_log):
             loop = _Loop(
                 take_step=lambda state, batch: train_step(state, batch, frozen),
                 take_batch=lambda step: _next_batch(batches, step, num_steps),
@@ -141,7 +131,7 @@ def train(
                 save_every_steps=checkpoint_config.save_every_steps,
                 callbacks=callbacks,
                 saver=saver,
-                log=log,
+                log=run_log,
                 request=request,
                 bad_steps=bad_steps_lib.BadSteps(
                     run_dir,
@@ -165,7 +155,7 @@ class _Loop:
     save_every_steps: int
     callbacks: Sequence[Callback]
     saver: "_Saver"
-    log: metrics_lib.TrainLog
+    log: train_log.TrainLog
     request: preemption.StopRequest
     bad_steps: bad_steps_lib.BadSteps
     start_s: float
@@ -174,9 +164,10 @@ class _Loop:
         """The last state, saved; raises Stopped where a signal came before it."""
         start_step = int(state.step)
         for step in range(start_step + 1, self.num_steps + 1):
-            host_batch = self.take_batch(step)
-            self.bad_steps.keep(step, host_batch)
-            batch = self.place_batch(host_batch)
+            with self.log.fetching():
+                host_batch = self.take_batch(step)
+                self.bad_steps.keep(step, host_batch)
+                batch = self.place_batch(host_batch)
             state, metrics = self.take_step(state, batch)
             self.log.add(step, metrics)
             if step == start_step + 1:
@@ -231,15 +222,14 @@ class _Saver:
         self,
         step: int,
         state: state_lib.TrainState,
-        log: metrics_lib.TrainLog,
+        log: train_log.TrainLog,
         num_bad_steps: int,
         found: Mapping[str, float],
     ) -> None:
         """Starts saving; `found` are the metrics of an evaluation of this step, if there was one."""
         place = {
             "batches": self.batches.get_state(),
-            "window": log.open_window(),
-            "tasks": log.open_tasks(),
+            **log.state(),
             "frozen": self.fingerprint,
             "bad_steps": num_bad_steps,
         }

@@ -267,7 +267,7 @@ def fill(step, state, metrics):
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
 
 callbacks = [trainer.Callback(every_steps=14, on_step=fill)]
-linear_model.train({run_dir!r}, callbacks=callbacks, log_every_steps=50, log_tasks_every_steps=50)
+linear_model.train({run_dir!r}, callbacks=callbacks, log_every_steps=50)
 """
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flantune.configs import CheckpointConfig, MeshConfig, OptimizerConfig
-from flantune.training import optimizers, sharding, task_log, trainer
+from flantune.training import optimizers, sharding, task_log, train_log, trainer
 
 TASKS = [task_log.TaskLabel(f"linear:{i}", cluster) for i, cluster in enumerate("aab")]
 
@@ -121,7 +121,9 @@ def parts(*, num_steps=20, mesh_config=None, devices=None, optimizer="adafactor"
     }
 
 
-def train(run_dir, *, num_steps=20, save_every_steps=7, batches=None, **overrides):
+def train(
+    run_dir, *, num_steps=20, save_every_steps=7, batches=None, log_every_steps=5, **overrides
+):
     """Trains the linear model in a run folder and returns the last state."""
     arguments = {
         "batches": batches or CountingBatches(),
@@ -129,8 +131,8 @@ def train(run_dir, *, num_steps=20, save_every_steps=7, batches=None, **override
         "num_steps": num_steps,
         "seed": 3,
         "checkpoint_config": CheckpointConfig(save_every_steps=save_every_steps),
-        "log_every_steps": 5,
-        "tasks": TASKS,
-        "log_tasks_every_steps": 10,
+        "log": train_log.LogSettings(
+            every_steps=log_every_steps, tasks=TASKS, tasks_every_steps=2 * log_every_steps
+        ),
     }
     return trainer.train(**(parts(num_steps=num_steps) | arguments | overrides))

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 
 from absl import logging
 import jax
@@ -27,8 +28,14 @@ def _assert_same(actual, expected):
 
 
 def _lines_without_times(run_dir):
+    """Metrics but for those of the machine: times and memory."""
+    of_machine = ("second", "bytes")
     return [
-        {name: value for name, value in line.items() if "second" not in name}
+        {
+            name: value
+            for name, value in line.items()
+            if not any(word in name for word in of_machine)
+        }
         for line in metrics.read_metrics(run_dir)
     ]
 
@@ -48,6 +55,21 @@ def test_run_learns_and_logs_every_fifth_step(whole_run):
     assert lines[0]["train/num_input_tokens"] == 5 * 8 * 4  # steps x rows x tokens, no padding
     assert lines[0]["train/tokens_per_second"] > 0
     assert int(state.step) == 20
+
+
+class _SlowBatches(linear_model.CountingBatches):
+    def __next__(self):
+        time.sleep(0.1)
+        return super().__next__()
+
+
+def test_the_wait_for_slow_batches_is_told_from_compute(tmp_path):
+    linear_model.train(tmp_path, num_steps=5, batches=_SlowBatches())
+    (line,) = metrics.read_metrics(tmp_path)
+    total, waited = line["train/seconds_per_step"], line["train/data_wait_seconds_per_step"]
+    assert total >= 0.1
+    assert 0.5 * total < waited <= total
+    assert line["train/compute_seconds_per_step"] == pytest.approx(total - waited)
 
 
 def test_metrics_hold_the_loss_of_each_task_and_cluster(whole_run):
