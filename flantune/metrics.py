@@ -1,100 +1,58 @@
-"""Task metrics: a score per example and its mean. Tasks write `metrics=(metrics.exact_match, metrics.rouge_l)`.
+"""Task metrics. Tasks write `metrics=(metrics.exact_match, metrics.rouge_l)` or `metrics=(metrics.bleu,)`.
 
-Every metric scores one example against its references, the best of them counting, and aggregates by the mean; this
-is what bootstrap intervals need. A metric of the whole corpus (BLEU) has no such form and is not here. Exact match and
-accuracy are fractions from 0 to 1, ROUGE-L is a percentage from 0 to 100, as each is reported in the field.
-Read `evaluation/evaluator.py` next: it applies the metrics of a task to its predictions.
+    one example at a time (`Metric`)     accuracy  exact_match  squad_exact_match  squad_f1  edit_distance
+                                         rouge_1  rouge_2  rouge_l  rouge_lsum
+    all examples together (`CorpusMetric`, of `corpus_metrics.py`)
+                                         bleu  pearson  spearman  macro_f1  f1_of("yes")
+
+Units are those in which the field reports a metric: exact match, accuracy and F1 of classes are fractions from 0 to 1; ROUGE,
+BLEU and SQuAD's two are percentages from 0 to 100; correlations run from -1 to 1; the edit distance is a fraction of which 0
+is the best. Read `metric_forms.py` for the two forms, and `evaluation/evaluator.py` next: it applies a task's metrics.
 """
 
-from collections.abc import Callable, Sequence
-import dataclasses
+import collections
 import functools
+import re
+import string
+from typing import TYPE_CHECKING
 
-References = str | Sequence[str]  # of one example; a plain string is a single reference
+from flantune.corpus_metrics import bleu, f1_of, macro_f1, pearson, spearman
+from flantune.metric_forms import UNITS, CorpusMetric, Metric, References, Unit
+from flantune.metric_text import collapse_whitespace
 
+if TYPE_CHECKING:
+    from rouge_score import rouge_scorer
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A named score of one example.
+__all__ = [
+    "UNITS",
+    "CorpusMetric",
+    "Metric",
+    "References",
+    "Unit",
+    "accuracy",
+    "bleu",
+    "collapse_whitespace",
+    "edit_distance",
+    "exact_match",
+    "f1_of",
+    "macro_f1",
+    "pearson",
+    "rouge_1",
+    "rouge_2",
+    "rouge_l",
+    "rouge_lsum",
+    "spearman",
+    "squad_exact_match",
+    "squad_f1",
+]
 
-    It is callable as SeqIO's metric functions are: `metric(targets, predictions) -> {name: mean}`.
-
-    Attributes:
-        name: as reports and gin files write it.
-        score: `score(reference, prediction)` in the metric's unit; a function of a module, so that tasks pickle.
-        unit: "fraction" (0 to 1) or "percent" (0 to 100).
-    """
-
-    name: str
-    score: Callable[[str, str], float]
-    unit: str = "fraction"
-
-    def __post_init__(self) -> None:
-        if self.unit not in ("fraction", "percent"):
-            raise ValueError(
-                f"Metric {self.name!r} must have the unit 'fraction' or 'percent', not {self.unit!r}."
-            )
-
-    @property
-    def maximum(self) -> float:
-        """The score of a perfect prediction."""
-        return 100.0 if self.unit == "percent" else 1.0
-
-    def per_example(self, targets: Sequence[References], predictions: Sequence[str]) -> list[float]:
-        """Score of each prediction: the best over its references.
-
-        Raises:
-            ValueError: as many predictions as targets are needed, and a reference for each.
-        """
-        if len(targets) != len(predictions):
-            raise ValueError(
-                f"Metric {self.name!r} got {len(targets)} targets and {len(predictions)} predictions; "
-                "the numbers must be equal."
-            )
-        return [self._best(*pair) for pair in zip(targets, predictions, strict=True)]
-
-    def _best(self, references: References, prediction: str) -> float:
-        references = (references,) if isinstance(references, str) else references
-        if not references:
-            raise ValueError(f"Metric {self.name!r} got an example without a reference.")
-        return max(self.score(reference, prediction) for reference in references)
-
-    def __call__(
-        self, targets: Sequence[References], predictions: Sequence[str]
-    ) -> dict[str, float]:
-        """Mean score by the metric's name.
-
-        Raises:
-            ValueError: no example, or not as many predictions as targets.
-        """
-        scores = self.per_example(targets, predictions)
-        if not scores:
-            raise ValueError(f"Metric {self.name!r} got no examples; the mean needs one at least.")
-        return {self.name: sum(scores) / len(scores)}
-
-
-def collapse_whitespace(text: str) -> str:
-    """Text without spaces at its ends and with each run of whitespace as one space."""
-    return " ".join(text.split())
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_WORD_OR_MARK = re.compile(r"\w+|[^\w\s]")
 
 
 def _equal(reference: str, prediction: str) -> float:
     return float(collapse_whitespace(reference) == collapse_whitespace(prediction))
-
-
-@functools.cache
-def _load_rouge_l() -> Callable[[str, str], float]:
-    # Imported here: rouge_score brings NLTK, two seconds that a task module must not pay.
-    from rouge_score import rouge_scorer
-
-    scorer = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=True)
-    return lambda reference, prediction: (
-        100.0 * scorer.score(reference, prediction)["rougeL"].fmeasure
-    )
-
-
-def _rouge_l(reference: str, prediction: str) -> float:
-    return _load_rouge_l()(reference, prediction)
 
 
 exact_match = Metric(name="exact_match", score=_equal)
@@ -107,10 +65,111 @@ match may be higher.
 accuracy = Metric(name="accuracy", score=_equal)
 """Exact match under the name that classification tasks use; a fraction."""
 
+
+def normalise_squad(text: str) -> str:
+    """Text as SQuAD's script compares it: "The U.S., 1990" is "us 1990"."""
+    without_punctuation = text.lower().translate(_NO_PUNCTUATION)
+    return collapse_whitespace(_ARTICLES.sub(" ", without_punctuation))
+
+
+def _squad_exact_match(reference: str, prediction: str) -> float:
+    return 100.0 * (normalise_squad(reference) == normalise_squad(prediction))
+
+
+def _squad_f1(reference: str, prediction: str) -> float:
+    wanted, given = normalise_squad(reference).split(), normalise_squad(prediction).split()
+    common = (collections.Counter(wanted) & collections.Counter(given)).total()
+    return 200.0 * common / max(1, len(wanted) + len(given))
+
+
+squad_exact_match = Metric(name="squad_exact_match", score=_squad_exact_match, unit="percent")
+"""Percent of predictions that equal a reference in lower case and without punctuation and articles.
+
+As the evaluation script of SQuAD 1.1 (https://rajpurkar.github.io/SQuAD-explorer) and t5's `squad` metric.
+"""
+
+squad_f1 = Metric(name="squad_f1", score=_squad_f1, unit="percent")
+"""Percent F1 of the words that prediction and reference share, normalised as for `squad_exact_match`.
+
+The harmonic mean of precision and recall; words count as often as they occur in both. As in SQuAD's script, a text of which
+normalisation leaves nothing ("the") scores 0 even against itself.
+"""
+
+
+@functools.cache
+def _load_rouge(kind: str, use_stemmer: bool) -> "rouge_scorer.RougeScorer":
+    # Imported here: rouge_score brings NLTK, two seconds that a task module must not pay.
+    from rouge_score import rouge_scorer
+
+    return rouge_scorer.RougeScorer([kind], use_stemmer=use_stemmer)
+
+
+def _rouge(kind: str, reference: str, prediction: str, *, use_stemmer: bool) -> float:
+    scores = _load_rouge(kind, use_stemmer).score(reference, prediction)
+    return 100.0 * scores[kind].fmeasure
+
+
+def _rouge_1(reference: str, prediction: str) -> float:
+    return _rouge("rouge1", reference, prediction, use_stemmer=False)
+
+
+def _rouge_2(reference: str, prediction: str) -> float:
+    return _rouge("rouge2", reference, prediction, use_stemmer=False)
+
+
+def _rouge_l(reference: str, prediction: str) -> float:
+    return _rouge("rougeL", reference, prediction, use_stemmer=True)
+
+
+def _rouge_lsum(reference: str, prediction: str) -> float:
+    return _rouge(
+        "rougeLsum", _sentence_lines(reference), _sentence_lines(prediction), use_stemmer=False
+    )
+
+
+def _sentence_lines(text: str) -> str:
+    """Text with a line for each sentence, where full stops stand apart as in the data of CNN/DailyMail."""
+    return text.replace(" . ", " .\n")
+
+
+rouge_1 = Metric(name="rouge_1", score=_rouge_1, unit="percent")
+"""Percent F-measure of the words that prediction and reference share, the best over references, without stemming.
+
+As t5's `rouge`, which FLAN uses (https://github.com/google-research/text-to-text-transfer-transformer,
+t5/evaluation/metrics.py). That one reports the median of bootstrapped means, which differs in the second decimal or so.
+"""
+
+rouge_2 = Metric(name="rouge_2", score=_rouge_2, unit="percent")
+"""As `rouge_1`, of pairs of neighbouring words."""
+
+rouge_lsum = Metric(name="rouge_lsum", score=_rouge_lsum, unit="percent")
+"""As `rouge_1`, of the union of the longest common subsequences of each line of the reference with the prediction's lines.
+
+Lines end at newlines and, as in t5's, at a full stop with a space on both sides; a text without either is one line, so that
+this is ROUGE-L without stemming.
+"""
+
 rouge_l = Metric(name="rouge_l", score=_rouge_l, unit="percent")
 """Percent F-measure of the longest common subsequence of stemmed words, the best over references.
 
 As in Super-NaturalInstructions' evaluation: `rouge_score` with `use_stemmer=True`
 (https://github.com/yizhongw/Tk-Instruct, src/compute_metrics.py). The package lower-cases and keeps only the letters
 a-z and digits: a reference without any, such as "+" or one in Cyrillic, scores 0 even against itself.
+"""
+
+
+def _edit_distance(reference: str, prediction: str) -> float:
+    # Imported here: a compiled module, which a task module need not load.
+    import editdistance
+
+    wanted, given = _WORD_OR_MARK.findall(reference), _WORD_OR_MARK.findall(prediction)
+    return editdistance.eval(wanted, given) / max(1, len(wanted), len(given))
+
+
+edit_distance = Metric(name="edit_distance", score=_edit_distance, unit="distance")
+"""Words and punctuation marks to insert, delete or replace, divided by the number of them in the longer text.
+
+From 0, the same but for spaces around marks, to 1, nothing in common; the smallest over references counts. Case counts. t5's
+`edit_distance`, which FLAN names for its text formatting tasks, gives statistics of the undivided numbers for lower-cased
+texts without punctuation. It cannot see what is restored there, capitals and marks, so it is not followed in that.
 """
