@@ -130,6 +130,9 @@ class CorpusMetric:
         return {self.name: self.scorer(targets, predictions)(np.arange(len(predictions)))}
 
 
+AnyMetric: TypeAlias = Metric | CorpusMetric
+
+
 def _check_unit(name: str, unit: str) -> None:
     if unit not in UNITS:
         allowed = ", ".join(map(repr, UNITS))

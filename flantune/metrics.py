@@ -17,7 +17,7 @@ import string
 from typing import TYPE_CHECKING
 
 from flantune.corpus_metrics import bleu, f1_of, macro_f1, pearson, spearman
-from flantune.metric_forms import UNITS, CorpusMetric, Metric, References, Unit
+from flantune.metric_forms import UNITS, AnyMetric, CorpusMetric, Metric, References, Unit
 from flantune.metric_text import collapse_whitespace
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNITS",
+    "AnyMetric",
     "CorpusMetric",
     "Metric",
     "References",

@@ -73,7 +73,7 @@ class InstructionTask:
     to_fields: Callable[[Row], Fields | None]
     templates: tuple[prompting.Template, ...]
     cluster: str
-    metrics: tuple[metrics_lib.Metric, ...]
+    metrics: tuple[metrics_lib.AnyMetric, ...]
     answer_choices: tuple[str, ...] | str | None = None
     first_reference: bool = False
     postprocess: Callable[[str], str] | None = None

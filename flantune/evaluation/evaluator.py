@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from absl import logging
 import numpy as np
 
+from flantune import metrics as metrics_lib
 from flantune.data import names
 from flantune.evaluation import aggregation, statistics
 from flantune.evaluation.results import EvaluationReport, PredictionRow
@@ -40,7 +41,12 @@ class EvalTask(Protocol[Request, Reply]):
 
     @property
     def units(self) -> Mapping[str, str]:
-        """Unit of each metric: "fraction" or "percent"."""
+        """Unit of each metric: a name of `metrics.UNITS`."""
+        ...
+
+    @property
+    def corpus_metrics(self) -> Sequence[metrics_lib.CorpusMetric]:
+        """Those metrics that are no mean of the rows' scores, but computed from all rows."""
         ...
 
     def requests(self) -> Sequence[Request]:
@@ -132,7 +138,7 @@ class Evaluator(Generic[Params]):
                 suite.metric, np.random.default_rng(self.seed), self.num_resamples
             )
             for task, own in zip(suite.tasks, of_tasks, strict=True):
-                scorer.add(task.name, task.cluster, own)
+                scorer.add(task.name, task.cluster, own, task.corpus_metrics)
                 units |= task.units
             results.append(scorer.suite(name))
         return EvaluationReport(step=step, units=units, suites=tuple(results))

@@ -23,7 +23,7 @@ class GenerationExample:
         references: acceptable answers, in the form that extraction and postprocessing return.
         input_text: what the copy-input baseline answers.
         extract: the answer within a prediction, as the template asks for it, or None where there is none, which
-            scores 0 and is counted apart; by default the whole prediction is the answer.
+            scores the worst there is and is counted apart; by default the whole prediction is the answer.
     """
 
     uid: str
@@ -45,16 +45,16 @@ class GenerationTask:
 
     name: str
     cluster: str
-    metrics: tuple[metrics_lib.Metric, ...]
+    metrics: tuple[metrics_lib.AnyMetric, ...]
     examples: tuple[GenerationExample, ...]
     postprocess: Callable[[str], str] | None = None
 
     def __post_init__(self) -> None:
         for metric in self.metrics:
-            if not isinstance(metric, metrics_lib.Metric):
+            if not isinstance(metric, metrics_lib.AnyMetric):
                 raise TypeError(
                     f"Metric {metric!r} of task {self.name!r} must be a flantune.metrics.Metric, which scores single "
-                    f"examples, not {type(metric).__name__}."
+                    f"examples, or a CorpusMetric, which scores all together, not {type(metric).__name__}."
                 )
         if not self.examples:
             raise ValueError(f"Task {self.name!r} has no examples to evaluate.")
@@ -66,6 +66,11 @@ class GenerationTask:
     def units(self) -> Mapping[str, str]:
         """Unit of each metric."""
         return {metric.name: metric.unit for metric in self.metrics}
+
+    @property
+    def corpus_metrics(self) -> tuple[metrics_lib.CorpusMetric, ...]:
+        """The metrics that need all examples; the others are in the scores of the rows."""
+        return tuple(one for one in self.metrics if isinstance(one, metrics_lib.CorpusMetric))
 
     def requests(self) -> list[str]:
         """The prompts."""
@@ -117,7 +122,9 @@ class GenerationTask:
         references = [example.references for example in self.examples]
         # An empty text stands for a missing answer; its scores are not used.
         texts = [answer or "" for answer in answers]
-        scores = {metric.name: metric.per_example(references, texts) for metric in self.metrics}
+        scorers = [one for one in self.metrics if isinstance(one, metrics_lib.Metric)]
+        scores = {metric.name: metric.per_example(references, texts) for metric in scorers}
+        worst = {metric.name: metrics_lib.UNITS[metric.unit].worst for metric in scorers}
         return tuple(
             PredictionRow(
                 uid=example.uid,
@@ -127,7 +134,7 @@ class GenerationTask:
                 prediction=predictions[i],
                 answer=answers[i],
                 scores={
-                    name: 0.0 if answers[i] is None else values[i]
+                    name: worst[name] if answers[i] is None else values[i]
                     for name, values in scores.items()
                 },
             )

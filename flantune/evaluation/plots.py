@@ -42,7 +42,8 @@ class Bars:
     Attributes:
         tuned: drawn as a bar with its interval.
         baselines: values by name, drawn as markers.
-        maximum: score of a perfect prediction; the axis ends there.
+        maximum: the axis ends there.
+        minimum: the axis begins there.
         name: of what the bars show.
     """
 
@@ -51,6 +52,7 @@ class Bars:
     baselines: Mapping[str, Sequence[float]]
     axis_label: str
     maximum: float
+    minimum: float = 0.0
     name: str = "tuned"
 
 
@@ -84,7 +86,7 @@ def bars_svg(bars: Bars, name: str) -> str:
         )
     ax.set_yticks(rows, labels=[_shorten(label) for label in bars.labels])
     ax.set_ylim(count - 0.4, -0.6)
-    ax.set_xlim(0, bars.maximum)
+    ax.set_xlim(bars.minimum, bars.maximum)
     ax.set_xlabel(bars.axis_label)
     ax.grid(axis="x", color=_GRID, linewidth=0.6, zorder=0)
     _legend(fig, shown)

@@ -12,6 +12,7 @@ import dataclasses
 import math
 from typing import TypeAlias
 
+from flantune import metrics as metrics_lib
 from flantune.evaluation.results import PredictionRow, RankedOption, RankedRow
 from flantune.inference.scoring import OptionScore, Question
 
@@ -96,6 +97,11 @@ class RankingTask:
     def units(self) -> Mapping[str, str]:
         """Every metric is a fraction: the accuracy under a normalisation."""
         return dict.fromkeys(_METRICS.values(), "fraction")
+
+    @property
+    def corpus_metrics(self) -> tuple[metrics_lib.CorpusMetric, ...]:
+        """None: every metric is in the scores of the rows."""
+        return ()
 
     def requests(self) -> list[Question]:
         """Two for each example: its options after the prompt, and after the unconditional prompt."""

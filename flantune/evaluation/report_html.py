@@ -6,13 +6,15 @@ The page loads nothing and runs no script. Every text from outside passes throug
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import html
 
+from flantune import metrics as metrics_lib
 from flantune.evaluation import page_style, plots, report_markdown, tables
 from flantune.evaluation.results import EvaluationReport, PredictionRow, SuiteResult, TaskResult
 from flantune.evaluation.training_losses import TrainingLosses
 
 _MAX_BARS = 60  # a plot with more is a wall; clusters are drawn instead
 _METHOD = (
-    "A task's score is the mean over its examples; a suite's or cluster's is the mean over its tasks. Intervals are "
+    "A task's score is the mean over its examples, or for BLEU, correlations and F1 of classes the value for all of them "
+    "together; a suite's or cluster's is the mean over its tasks. Intervals are "
     "95 % percentile bootstrap intervals over dataset rows, with tasks and templates as they are. "
     "Majority answers every example of a task with its most frequent reference among the evaluated examples, "
     "which no constant answer can beat under exact match; copy repeats the input; untuned is the model before training. "
@@ -21,7 +23,7 @@ _METHOD = (
     "Majority then takes the same choice always, chance any at random."
 )
 _COUNTED = (
-    "Unanswered are tuned predictions from which no answer could be extracted; they score 0. Ties are examples in which "
+    "Unanswered are tuned predictions from which no answer could be extracted; they get the worst score. Ties are examples in which "
     "several options share the best score; alike are those in which a right and a wrong option have the same tokens, so "
     "that no model can tell them apart."
 )
@@ -137,7 +139,8 @@ def _bars(suite: SuiteResult, baselines: Mapping[str, SuiteResult], unit: str) -
             for name, other in baselines.items()
         },
         axis_label=tables.metric_label(suite.metric, unit),
-        maximum=100.0 if unit == "percent" else 1.0,
+        maximum=metrics_lib.UNITS[unit].maximum,
+        minimum=metrics_lib.UNITS[unit].minimum,
     )
 
 
@@ -149,22 +152,22 @@ def _task_table(suite: SuiteResult, baselines: Mapping[str, SuiteResult], unit: 
     ]
     note = (
         f'<p class="small">{_COUNTED} The columns from "templates" on are over templates, each counting the same. '
-        "The bar runs from the worst to the best template, the thick part is the interquartile range, the tick the median.</p>"
+        "The bar runs from the lowest to the highest template, the thick part is the interquartile range, the tick the median.</p>"
     )
     strong = header.index("tuned")
     return _cells([*header, "spread"], cells, strong=strong, text_columns=2) + note
 
 
 def _spread_bar(task: TaskResult, unit: str) -> str:
-    scale = 1.0 if unit == "percent" else 100.0
-    spread = task.spread
+    scale, spread = metrics_lib.UNITS[unit], task.spread
+    percent = 100 / (scale.maximum - scale.minimum)
     parts = [
         ("range", spread.minimum, spread.maximum),
         ("iqr", spread.quartile_1, spread.quartile_3),
         ("median", spread.median.value, spread.median.value),
     ]
     spans = "".join(
-        f'<i class="{name}" style="left:{low * scale:.1f}%;width:{(high - low) * scale:.1f}%"></i>'
+        f'<i class="{name}" style="left:{(low - scale.minimum) * percent:.1f}%;width:{(high - low) * percent:.1f}%"></i>'
         for name, low, high in parts
     )
     return f'<span class="track">{spans}</span>'
@@ -189,7 +192,9 @@ def _sample(row: PredictionRow, metric: str, unit: str) -> str:
         f"<div><dt>{name}</dt><dd><pre>{_text(tables.visible(text))}</pre></dd></div>"
         for name, text in texts
     )
-    facts = f"template {row.template_id} · {metric} {tables.number(row.scores[metric], unit)}"
+    facts = f"template {row.template_id}"
+    if metric in row.scores:
+        facts += f" · {metric} {tables.number(row.scores[metric], unit)}"
     return (
         f'<dl class="sample">{lines}<div><dt></dt><dd class="small">{_text(facts)}</dd></div></dl>'
     )

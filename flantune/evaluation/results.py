@@ -17,7 +17,7 @@ class PredictionRow:
     Attributes:
         prediction: as the model wrote it.
         answer: what was scored: extracted from the prediction and postprocessed; None where extraction failed.
-        scores: by metric name.
+        scores: by metric name, of the metrics that score single examples.
     """
 
     uid: str
@@ -95,7 +95,7 @@ class RankedRow(PredictionRow):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TemplateResult:
-    """Mean summary metric of the examples that were asked with one template."""
+    """The summary metric of the examples that were asked with one template."""
 
     template_id: int
     num_examples: int
@@ -108,9 +108,9 @@ class TaskResult:
 
     Attributes:
         counts: of examples, by what was counted: those in whose prediction no answer was found ("unanswered", they
-            score 0), or ties.
+            get the worst score), or ties.
         metric: name of the summary metric.
-        metrics: mean over examples, by metric name.
+        metrics: mean over examples, or the value for all of them together, by metric name.
         spread: of the summary metric over templates.
         templates: the summary metric of each template, by template id.
     """
@@ -212,7 +212,7 @@ class EvaluationReport:
 
     Attributes:
         step: of the evaluated parameters; None for a baseline without a model.
-        units: "fraction" or "percent", by metric name.
+        units: name of the unit (`metrics.UNITS`), by metric name.
     """
 
     step: int | None

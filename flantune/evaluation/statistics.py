@@ -1,4 +1,4 @@
-"""Bootstrap confidence intervals of mean scores, and the spread over templates.
+"""Bootstrap confidence intervals of scores, and the spread over templates.
 
 What is resampled: *units*, that is, rows of a dataset. A row that was asked with several templates gives several
 scores, which rise and fall together, so a resample takes all or none of them. Tasks and templates stay as they are:
@@ -7,7 +7,7 @@ wording matters is shown by the spread over templates itself. Randomness comes f
 Read `results.py` next: it turns scores into the results of tasks and suites.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 import dataclasses
 
 from jaxtyping import Float, Int
@@ -29,15 +29,15 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spread:
-    """Distribution of the mean scores of templates.
+    """Distribution of the scores of templates.
 
     Attributes:
         mean: over templates, each counting the same, with its interval.
         median: over templates, with its interval.
         quartile_1: 25th percentile over templates, linearly interpolated.
         quartile_3: 75th percentile; the interquartile range is `iqr`.
-        minimum: of the worst template.
-        maximum: of the best template.
+        minimum: the lowest score of a template.
+        maximum: the highest.
     """
 
     num_templates: int
@@ -74,30 +74,66 @@ def resample_means(
     """
     sums, counts = _by_unit(scores, units, groups)
     totals = np.zeros((2, num_resamples, sums.shape[1]))
-    _, stratum_of = np.unique(counts > 0, axis=0, return_inverse=True)
-    stratum_of = stratum_of.reshape(-1)  # numpy 2.0.0 keeps the axis
-    for stratum in range(stratum_of.max() + 1):
-        members = np.flatnonzero(stratum_of == stratum)
+    for members in _strata(counts):
         for block, drawn in _draws(members, sums.shape[1], rng, num_resamples):
             totals[0, block] += sums[drawn].sum(axis=1)
             totals[1, block] += counts[drawn].sum(axis=1)
     return totals[0] / totals[1]
 
 
+def resample_values(
+    value: Callable[[Int[np.ndarray, "drawn"]], float],
+    units: Sequence[Hashable],
+    groups: Sequence[int],
+    *,
+    rng: np.random.Generator,
+    num_resamples: int = DEFAULT_RESAMPLES,
+) -> Float[np.ndarray, "resamples group"]:
+    """As `resample_means`, of what is no mean: `value` gives it for the examples at some positions, some repeated.
+
+    It is called once for each group and resample, so it must be quick: a millisecond makes a second for each group.
+    """
+    _, counts = _by_unit(np.zeros(len(units)), units, groups)
+    unit_of = _numbered(units)
+    members = [np.flatnonzero(np.equal(groups, group)) for group in range(counts.shape[1])]
+    strata = _strata(counts)
+    values = np.zeros((num_resamples, len(members)))
+    for resample in range(num_resamples):
+        copies = np.zeros(len(counts), np.int64)
+        for stratum in strata:
+            drawn = stratum[rng.integers(len(stratum), size=len(stratum))]
+            copies += np.bincount(drawn, minlength=len(copies))
+        for group, own in enumerate(members):
+            values[resample, group] = value(np.repeat(own, copies[unit_of[own]]))
+    return values
+
+
+def _numbered(units: Sequence[Hashable]) -> Int[np.ndarray, "example"]:
+    """The number of each example's unit, in the order in which units occur first."""
+    number_of = {unit: number for number, unit in enumerate(dict.fromkeys(units))}
+    return np.array([number_of[unit] for unit in units])
+
+
+def _strata(counts: Float[np.ndarray, "unit group"]) -> list[Int[np.ndarray, "member"]]:
+    """The units that occur in the same groups, together."""
+    _, stratum_of = np.unique(counts > 0, axis=0, return_inverse=True)
+    stratum_of = stratum_of.reshape(-1)  # numpy 2.0.0 keeps the axis
+    return [np.flatnonzero(stratum_of == stratum) for stratum in range(stratum_of.max() + 1)]
+
+
 def _by_unit(
-    scores: Sequence[float], units: Sequence[Hashable], groups: Sequence[int]
+    scores: Sequence[float] | np.ndarray, units: Sequence[Hashable], groups: Sequence[int]
 ) -> tuple[Float[np.ndarray, "unit group"], Float[np.ndarray, "unit group"]]:
     if len(scores) == 0 or not len(scores) == len(units) == len(groups):
         raise ValueError(
             "A bootstrap needs one unit and one group for each score, and one score at least, not "
             f"{len(scores)} scores, {len(units)} units and {len(groups)} groups."
         )
-    row_of = {unit: row for row, unit in enumerate(dict.fromkeys(units))}
-    rows = [row_of[unit] for unit in units]
-    sums = np.zeros((len(row_of), max(groups) + 1))
+    places = _numbered(units), np.array(groups)
+    sums = np.zeros((places[0].max() + 1, max(groups) + 1))
     counts = np.zeros_like(sums)
-    np.add.at(sums, (rows, groups), scores)
-    np.add.at(counts, (rows, groups), 1)
+    np.add.at(sums, places, scores)
+    np.add.at(counts, places, 1)
     return sums, counts
 
 
@@ -157,8 +193,8 @@ def macro_mean(
     """Mean over tasks, each counting the same, with its interval.
 
     Args:
-        values: the mean of each task.
-        resamples: of each task's mean, drawn independently of the other tasks'.
+        values: the score of each task.
+        resamples: of each task's score, drawn independently of the other tasks'.
         level: share of the resamples inside the interval.
     """
     return percentile_interval(float(np.mean(values)), np.mean(resamples, axis=0), level=level)
@@ -170,11 +206,11 @@ def spread(
     *,
     level: float = DEFAULT_LEVEL,
 ) -> Spread:
-    """Distribution of templates' mean scores.
+    """Distribution of templates' scores.
 
     Args:
-        values: the mean score of each template.
-        resamples: of the same means, from `resample_means` with templates as groups.
+        values: the score of each template.
+        resamples: of the same scores, from `resample_means` or `resample_values` with templates as groups.
         level: share of the resamples inside the intervals.
     """
     quartile_1, median, quartile_3 = (float(q) for q in np.quantile(values, [0.25, 0.5, 0.75]))

@@ -7,6 +7,7 @@ import collections
 from collections.abc import Mapping
 import json
 
+from flantune import metrics as metrics_lib
 from flantune.evaluation.results import EvaluationReport, SuiteResult
 from flantune.evaluation.statistics import Estimate, Spread
 from flantune.evaluation.training_losses import Curve, TrainingLosses
@@ -15,7 +16,7 @@ Table = tuple[list[str], list[list[str]]]  # header, rows
 
 
 def number(value: float, unit: str) -> str:
-    """A score as text: 0.853 (fraction) or 85.3 (percent)."""
+    """A score as text: 85.3 (percent) or 0.853 (any other unit)."""
     return f"{value:.1f}" if unit == "percent" else f"{value:.3f}"
 
 
@@ -31,7 +32,9 @@ def limits(estimate: Estimate, unit: str) -> str:
 
 def metric_label(metric: str, unit: str) -> str:
     """A metric's name and range for readers: "exact match (0 to 1)"."""
-    return f"{_words(metric)} ({'0 to 100' if unit == 'percent' else '0 to 1'})"
+    scale = metrics_lib.UNITS[unit]
+    note = ", lower is better" if scale.lower_is_better else ""
+    return f"{_words(metric)} ({scale.minimum:g} to {scale.maximum:g}{note})"
 
 
 def metric_labels(report: EvaluationReport) -> list[str]:

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from flantune import testing
+from flantune import metrics, testing
 from flantune.data import (
     Mixture,
     catalog as catalog_lib,
@@ -43,6 +43,7 @@ QA = testing.make_task(
         Template(inputs="{text}"),
         Template(inputs="Q: {text}", targets="Because. The answer is {answer}."),
     ],
+    metrics=(metrics.exact_match, metrics.macro_f1),
 )
 MIXTURE = Mixture(name="r_all", rates={"r:*": proportional(cap=60)})
 FEATURES = {name: seqio.Feature(seqio.ByteVocabulary()) for name in ("inputs", "targets")}
@@ -155,10 +156,11 @@ def test_seqio_s_postprocessor_and_metrics_score_an_extracted_answer(published):
     answer = task.postprocess_fn(
         f"Because. The answer is b{row}.", is_target=False, example=example
     )
-    (metric,) = task.predict_metric_fns
-    assert metric([target], [answer]) == {"exact_match": 1.0}
+    one_by_one, together = task.predict_metric_fns
+    assert one_by_one([target], [answer]) == {"exact_match": 1.0}
+    assert together([target], [answer]) == {"macro_f1": 1.0}
     silent = task.postprocess_fn(f"b{row}", is_target=False, example=example)
-    assert metric([target], [silent]) == {"exact_match": 0.0}
+    assert one_by_one([target], [silent]) == {"exact_match": 0.0}
 
 
 def test_registering_again_changes_nothing(published, places):

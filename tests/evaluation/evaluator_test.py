@@ -105,6 +105,30 @@ def test_a_suite_reports_the_metrics_that_all_its_tasks_have():
     assert list(report.suites[0].metrics) == ["exact_match"]
 
 
+def test_a_metric_of_all_examples_is_no_mean_and_has_intervals_and_templates():
+    examples = [
+        _example("1", ("a b c d e", "x"), template_id=0),
+        _example("2", ("f g h i j",), template_id=1),
+        _example("3", ("k l m n o",), template_id=1, extract=lambda text: None),
+    ]
+    task = _task(examples, own=(metrics.bleu, metrics.exact_match))
+    answers = {"Question 1": "a b c d e", "Question 2": "f g h x x", "Question 3": "k l m n o"}
+    report = _evaluator({"suite": [task]}, metric="bleu").evaluate(answers, 1)
+    (result,) = report.suites[0].tasks
+    given = ["a b c d e", "f g h x x", ""]  # the third is not found in its prediction
+    expected = metrics.bleu([one.references for one in examples], given)["bleu"]
+    assert result.estimate.value == pytest.approx(expected)
+    assert result.estimate.low < expected < result.estimate.high
+    assert [item.estimate.value for item in result.templates] == [
+        pytest.approx(100),
+        pytest.approx(metrics.bleu([("f g h i j",), ("k l m n o",)], given[1:])["bleu"]),
+    ]
+    assert result.metrics["exact_match"].value == pytest.approx(1 / 3)
+    assert dict(result.predictions[0].scores) == {"exact_match": 1.0}
+    assert report.units == {"bleu": "percent", "exact_match": "fraction"}
+    assert report.scalars()["eval/suite/toy:task/bleu"] == pytest.approx(expected)
+
+
 def test_results_repeat_and_do_not_depend_on_other_suites():
     task = _task([_example(str(i), ("a",)) for i in range(20)])
     answers = {f"Question {i}": "a" for i in range(0, 20, 3)}

@@ -218,6 +218,34 @@ def test_percent_metrics_are_shown_as_percent(tmp_path):
     assert "rouge l (0 to 100)" in (tmp_path / "report.html").read_text()
 
 
+def test_metrics_of_all_examples_and_of_other_units_are_in_all_three(tmp_path):
+    own = (metrics.macro_f1, metrics.pearson, metrics.edit_distance)
+    tuned, _ = _write(tmp_path, own=own, metric="macro_f1")
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["unit"] == {"unseen_examples": "fraction", "unseen_cluster": "fraction"}
+    task = content["results"]["tuned"]["suites"][0]["tasks"][0]
+    assert set(task["metrics"]) == {"macro_f1", "pearson", "edit_distance"}
+    assert len(task["by_template"]["templates"]) == 2
+    for page in ("report.md", "report.html"):
+        text = (tmp_path / page).read_text()
+        assert "macro f1 (0 to 1)" in text
+        assert "pearson (-1 to 1)" in text
+        assert "edit distance (0 to 1, lower is better)" in text
+    first = tuned.suites[0].tasks[0].predictions[0]
+    assert list(first.scores) == ["edit_distance"]
+    _Balance((tmp_path / "report.html").read_text())
+
+
+@pytest.mark.parametrize("metric", ["pearson", "bleu", "edit_distance"])
+def test_any_unit_can_be_that_of_the_summary(tmp_path, metric):
+    _write(tmp_path, own=(getattr(metrics, metric),), metric=metric)
+    page = (tmp_path / "report.html").read_text()
+    _Balance(page)
+    widths = [float(text) for text in re.findall(r"(?:left|width):(-?[\d.]+)%", page)]
+    assert widths
+    assert all(0 <= width <= 100 for width in widths)
+
+
 def test_many_tasks_are_drawn_by_cluster(tmp_path):
     _write(tmp_path, num_tasks=70, own=(metrics.exact_match,))
     page = (tmp_path / "report.html").read_text()

@@ -129,3 +129,23 @@ def test_a_bootstrap_needs_scores_and_a_unit_for_each():
         statistics.mean_with_interval([], seed=0)
     with pytest.raises(ValueError, match="2 scores, 1 units"):
         statistics.mean_with_interval([0.0, 1.0], seed=0, units=["a"])
+
+
+def test_values_of_resamples_are_the_means_where_the_value_is_the_mean():
+    scores = np.random.default_rng(3).random(30)
+    draws = {"rng": np.random.default_rng(0), "num_resamples": 200}
+    units, groups = [*range(15)] * 2, [0] * 15 + [1] * 15
+    values = statistics.resample_values(
+        lambda places: float(scores[places].mean()), units, groups, **draws
+    )
+    # Examples of a row are drawn together, a row as often as in the means with the same draws.
+    assert_allclose(values, _resample(list(scores), units, groups, num_resamples=200), rtol=1e-12)
+
+
+def test_values_are_of_groups_that_are_never_empty():
+    groups = [0, 1, 1, 1, 1, 1]
+    values = statistics.resample_values(
+        lambda places: float(len(places)), range(6), groups, rng=np.random.default_rng(0)
+    )
+    assert_array_equal(values[:, 0], 1)
+    assert_array_equal(values[:, 1], 5)
