@@ -1,8 +1,13 @@
-"""What the `to_fields` of several modules share: clean text, a question with its mark, choices that can be told apart."""
+"""What the `to_fields` of several modules share: clean text, its first sentence, a question with its mark, choices that can
+be told apart, references.
+"""
 
 from collections.abc import Sequence
 
 from flantune.data.task import Fields
+
+_SENTENCE_WORDS = 4  # "Dr. Smith" and "By J. R. Moe" end no sentence
+_OPENING_WORDS = 60  # a target of an inversion fits 256 tokens
 
 
 def clean(text: str) -> str:
@@ -32,3 +37,23 @@ def with_choices(fields: Fields, choices: Sequence[str], label: int) -> Fields |
     if not 0 <= label < len(cleaned) or not all(cleaned) or len(set(cleaned)) < len(cleaned):
         return None
     return {**fields, "choices": cleaned, "label": label}
+
+
+def first_sentence(text: str) -> str:
+    """The text up to the first sentence's end that at least four words come before, at most 60 words of it.
+
+    Example: `first_sentence("Mr. Ito left. He was late.")` is "Mr. Ito left. He was late.": three words are no sentence
+    that could stand for the text.
+    """
+    words = text.split()
+    ends = (
+        count
+        for count, word in enumerate(words, 1)
+        if count >= _SENTENCE_WORDS and word.rstrip("\"')]”’").endswith((".", "!", "?"))
+    )
+    return " ".join(words[: min(next(ends, len(words)), _OPENING_WORDS)])
+
+
+def answers(*texts: str) -> list[str]:
+    """The texts that are not empty, clean and each once: a row's references, the first one first."""
+    return list(dict.fromkeys(text for text in map(clean, texts) if text))
