@@ -66,7 +66,7 @@ _HELLASWAG = (
     Template(inputs="{beginning} ...\n{options}\nWhich of these carries the text on?"),
     Template(inputs="Continue this passage in a way that could really happen.\n\n{beginning} ..."),
     Template(
-        inputs="{beginning} ...\n\nThree of the continuations below are nonsense. Give me the other one.\n{options}"
+        inputs="{beginning} ...\nThree of the continuations below are nonsense. Give me the other one.\n{options}"
     ),
     Template(
         inputs='These lines are about "{activity}": {beginning} ...\nHow do they go on?\n{options}'
@@ -106,7 +106,7 @@ _PIQA = (
     ),
     Template(inputs="How would you go about the following?\n{goal}"),
     Template(
-        inputs="Two people tell me what to do. Whom should I believe?\n{options}\n\nMy aim: {goal}"
+        inputs="Two people tell me what to do. Whom should I believe?\n{options}\nMy aim: {goal}"
     ),
     Template(
         kind="inversion",
@@ -122,9 +122,9 @@ _PIQA = (
 
 _STORY_CLOZE = (
     Template(inputs="{story}\n{options}\nWhich last line suits the story?"),
-    Template(inputs="Write the fifth and final sentence.\n\n{story}"),
+    Template(inputs="Write the fifth and final sentence.\n{story}"),
     Template(
-        inputs="An editor has to choose how this story ends.\n{options}\n\nThe story up to there: {story}"
+        inputs="An editor has to choose how this story ends.\n{options}\nThe story up to there: {story}"
     ),
     Template(inputs="Story: {story}\nEnding:"),
     Template(inputs="{story} And then?\n{options}"),

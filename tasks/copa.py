@@ -49,9 +49,7 @@ TEMPLATES = (
     Template(inputs="{start}, {link}"),
     Template(inputs="Event: {premise}\nFind its likely {relation}.\n{options}"),
     Template(inputs="Which sentence tells the {relation} of this one?\n{premise}\n{options}"),
-    Template(
-        inputs="Finish the sentence in the way that makes sense.\n{options}\n\n{start}, {link}"
-    ),
+    Template(inputs="Finish the sentence in the way that makes sense.\n{options}\n{start}, {link}"),
     Template(inputs="I know this much: {premise} What came {order} it?\n{options}"),
     Template(inputs="{options}\nOne of these is the {relation} of the following event.\n{premise}"),
     Template(

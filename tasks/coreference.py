@@ -94,7 +94,7 @@ _PRONOUN = (
     Template(inputs='{sentence}\nWhat does the word "{pronoun}" mean here?\n{options}'),
     Template(inputs='Read this: {sentence}\nIf you put a noun for "{pronoun}", which one is it?'),
     Template(
-        inputs='Whom or what did the writer have in mind with "{pronoun}"?\n{options}\n\nSentence: {sentence}'
+        inputs='Whom or what did the writer have in mind with "{pronoun}"?\n{options}\nSentence: {sentence}'
     ),
     Template(
         inputs='I do not see what "{pronoun}" points back to in this sentence. Can you help?\n{sentence}\n{options}'
@@ -124,7 +124,7 @@ _WINOGRANDE = (
         inputs="A printer left out part of this and set _ instead. Tell him what is missing.\n{sentence}\n{options}"
     ),
     Template(
-        inputs="Grammar allows both for the gap, but one of them is absurd. Write down the other one.\n{options}\n\n{sentence}"
+        inputs="Grammar allows both for the gap, but one of them is absurd. Write down the other one.\n{options}\n{sentence}"
     ),
     Template(inputs="Who or what is hidden behind _ here? {sentence}"),
     Template(
@@ -141,7 +141,7 @@ _WINOGRANDE = (
 _WSC = (
     Template(inputs='{text}\nDoes the marked word "{pronoun}" mean {noun}?\n{options}'),
     Template(
-        inputs='In the text below a pronoun stands between asterisks. Is it another word for "{noun}"?\n\n{text}'
+        inputs='In the text below a pronoun stands between asterisks. Is it another word for "{noun}"?\n{text}'
     ),
     Template(
         inputs='Text: {text}\nClaim: "{pronoun}" between the asterisks refers to "{noun}".\nIs the claim right?\n{options}'
@@ -165,7 +165,7 @@ _WSC = (
         label_words=("false", "true"),
     ),
     Template(
-        inputs='Link *{pronoun}* to "{noun}", or leave them apart?\n{options}\n\n{text}',
+        inputs='Link *{pronoun}* to "{noun}", or leave them apart?\n{options}\n{text}',
         label_words=("leave them apart", "link them"),
     ),
     Template(
@@ -175,7 +175,7 @@ _WSC = (
 
 _WSC273 = (
     Template(inputs='{text}\nWhich of the two is the "{pronoun}" between asterisks?\n{options}'),
-    Template(inputs="Name what the starred pronoun stands for.\n\n{text}"),
+    Template(inputs="Name what the starred pronoun stands for.\n{text}"),
     Template(inputs="{options}\nDecide who or what *{pronoun}* is in this text: {text}"),
     Template(
         inputs="{text}\nAt *{pronoun}* a listener interrupts and asks who or what that is. What do you reply?\n{options}"
@@ -186,7 +186,7 @@ _WSC273 = (
     ),
     Template(inputs='"{text}"\nWhom or what does *{pronoun}* bring up again?'),
     Template(
-        inputs="Two candidates for *{pronoun}*, and only one fits what happens.\n{options}\n\n{text}"
+        inputs="Two candidates for *{pronoun}*, and only one fits what happens.\n{options}\n{text}"
     ),
     Template(
         inputs="I would like to draw an arrow from *{pronoun}* to the words it goes back to. Where does it end?\n{text}\n{options}"

@@ -259,7 +259,7 @@ _RTE = (
         label_words=("backed by the passage", "not backed by the passage"),
     ),
     Template(
-        inputs="{premise}\n\nAnybody who accepts this must also accept the next sentence: {hypothesis}\nIs that so?\n{options}"
+        inputs="{premise}\nAnybody who accepts this must also accept the next sentence: {hypothesis}\nIs that so?\n{options}"
     ),
     Template(
         inputs=(

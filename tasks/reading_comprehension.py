@@ -109,9 +109,7 @@ _BOOL_Q = (
         inputs='The statement behind "{question}" may be true or false. Which, by this source? {passage}',
         label_words=("false", "true"),
     ),
-    Template(
-        inputs="Read the paragraph and answer below it.\n\n{passage}\n\n{question|capitalise}"
-    ),
+    Template(inputs="Read the paragraph and answer below it.\n{passage}\n{question|capitalise}"),
     Template(
         inputs='{passage}\nA reader writes in: "{question}" How should the editors reply?\n{options}',
         label_words=("no, it is not so", "yes, it is so"),
@@ -129,7 +127,7 @@ _DROP = (
         inputs="Question: {question}\nReport: {passage}\nAnswer with a number, a date or words of the report:"
     ),
     Template(
-        inputs="You may have to count, add or compare to answer.\n\nPassage: {passage}\nQuestion: {question}"
+        inputs="You may have to count, add or compare to answer.\nPassage: {passage}\nQuestion: {question}"
     ),
     Template(inputs='I read this: "{passage}" Now tell me this: {question}'),
     Template(inputs="{question} Everything needed to find out is in here: {passage}"),
@@ -226,7 +224,7 @@ _SQUAD_V1 = (
     Template(inputs='From an article headed "{title}": {passage} Reader: {question} Author:'),
     Template(inputs="{question} Copy the answer from this paragraph: {passage}"),
     Template(
-        inputs="Underline one phrase in the text below so that it settles this: {question}\n\n{passage}"
+        inputs="Underline one phrase in the text below so that it settles this: {question}\n{passage}"
     ),
     Template(inputs='I am short of time. Here is the text: "{passage}" Just tell me: {question}'),
     Template(
@@ -279,7 +277,7 @@ _SQUAD_V2 = (
     ),
     Template(
         inputs='Which words of the passage answer the question? If none do, the label is "unanswerable".\n'
-        "{question}\n\n{passage}"
+        "{question}\n{passage}"
     ),
 )
 

@@ -61,7 +61,7 @@ _COSMOS_QA = (
         inputs='My neighbour told me: "{passage}" One thing I wonder about. {question}\n{options}\nLikeliest:'
     ),
     Template(
-        inputs="{question} Reason it out from what people usually do.\n{options}\n\nPassage: {passage}"
+        inputs="{question} Reason it out from what people usually do.\n{options}\nPassage: {passage}"
     ),
     Template(
         inputs="Diary: {passage}\nAnswer with good sense, even where the diary is silent: {question}"

@@ -210,6 +210,7 @@ def sst2_fields(row: Mapping[str, Any]) -> Fields | None:
 def yelp_fields(row: Mapping[str, Any]) -> Fields | None:
     r"""Example: `The \""fresh\"" fish.\nNo thanks.` becomes `The "fresh" fish.`, a line break, `No thanks.`."""
     text = _CSV_QUOTE.sub('"', row["text"].replace("\\n", "\n"))
+    text = re.sub(r"\s*\n\s*", "\n", text)  # an empty line also ends the input of a solved example
     return _text_and_label(text, row["label"])
 
 

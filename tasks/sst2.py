@@ -15,7 +15,7 @@ _CHOICES = ("negative", "positive")
 
 TEMPLATES = (
     Template(inputs="Is this line from a film review positive or negative?\n{sentence}"),
-    Template(inputs="{sentence}\n\nWhat did the critic feel about the film?\n{options}"),
+    Template(inputs="{sentence}\nWhat did the critic feel about the film?\n{options}"),
     Template(inputs="Film review: {sentence}\nSentiment:"),
     Template(
         inputs='Decide whether "{sentence}" is praise or blame.\n{options}',
@@ -30,11 +30,11 @@ TEMPLATES = (
         label_words=("no", "yes"),
     ),
     Template(
-        inputs="Here is part of a review. Did the film come off well or badly?\n\n{sentence}",
+        inputs="Here is part of a review. Did the film come off well or badly?\n{sentence}",
         label_words=("badly", "well"),
     ),
     Template(
-        inputs="Sort the review into one of two piles.\n{options}\n\nReview: {sentence}",
+        inputs="Sort the review into one of two piles.\n{options}\nReview: {sentence}",
         label_words=("bad", "good"),
     ),
     Template(

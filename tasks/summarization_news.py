@@ -47,7 +47,7 @@ _AG_NEWS = (
     Template(inputs='An editor has to file "{title}" somewhere. The text: {text}\nFile it under:'),
     Template(inputs="Headline: {title}\nStory: {text}\nSection:"),
     Template(
-        inputs="Pick the readers who want this story.\n{options}\n\nStory: {text}",
+        inputs="Pick the readers who want this story.\n{options}\nStory: {text}",
         label_words=(
             "readers of world politics",
             "sports fans",
@@ -80,9 +80,7 @@ _CNN_DAILYMAIL = (
     Template(inputs="{text}\n\nList the main points of this article, one sentence for each."),
     Template(inputs="Article: {text}\nWhat the reader should take away:"),
     Template(inputs="A website puts highlights above its articles. Write those for this.\n{text}"),
-    Template(
-        inputs="I have no time to read all of this. What are the points that matter?\n\n{text}"
-    ),
+    Template(inputs="I have no time to read all of this. What are the points that matter?\n{text}"),
     Template(inputs="Note down what happened, in a few sentences.\nNews report: {text}\nNotes:"),
     Template(inputs='News: "{text}" Boil this down to its key facts.'),
     Template(
@@ -135,7 +133,7 @@ _MULTI_NEWS = (
         inputs="Read the coverage below and brief someone who has seen none of it.\n{text}\nBriefing:"
     ),
     Template(inputs="Coverage: {text}\nWhat happened, and what do the sources add to it?"),
-    Template(inputs="From the articles that follow, write a report of your own.\n\n{text}"),
+    Template(inputs="From the articles that follow, write a report of your own.\n{text}"),
     Template(
         inputs="I collected this about a piece of news. Could you sum it up in some paragraphs?\n{text}"
     ),
@@ -157,7 +155,7 @@ _NEWSROOM = (
     Template(inputs='"{title}" is a news article. Its text: {text}\nWhat does it say, in short?'),
     Template(inputs="Article: {text}\nAbstract:"),
     Template(inputs="Title: {title}\nText: {text}\nDescribe the article for a list of links."),
-    Template(inputs="What is the gist of this piece?\n\n{text}"),
+    Template(inputs="What is the gist of this piece?\n{text}"),
     Template(
         inputs='Someone shares "{title}" and adds a line or two about it. Text: {text}\nLine:'
     ),

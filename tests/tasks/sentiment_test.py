@@ -15,7 +15,7 @@ def test_html_line_breaks_become_one_line_break():
 @pytest.mark.parametrize(
     ("stored", "text"),
     [
-        ('The \\""fresh\\"" fish.\\n\\nAnd \\"" no.', 'The "fresh" fish.\n\nAnd " no.'),
+        ('The \\""fresh\\"" fish.\\n\\nAnd \\"" no.', 'The "fresh" fish.\nAnd " no.'),
         ('They call it ""service"".', 'They call it "service".'),
     ],
 )
