@@ -3,7 +3,8 @@
 Every set is read from TFDS, cut as FLAN 2021 cut it: at most 30,000 training rows, validation from the training rows where
 the publisher's own serves as test set because its test labels are hidden. Rows without a label (-1: SNLI's annotators
 disagreed, or it is hidden) are dropped. The order of classes is TFDS's and differs: CB has contradiction before
-neutral, WNLI has "not entailed" first. The two MNLI tasks train on the same rows; only their tests differ.
+neutral, WNLI has "not entailed" first. The two MNLI tasks train on the same rows; only their tests differ. CB's mean F1 of the
+classes, which SuperGLUE gives too, is left out: wordings call the classes otherwise.
 
 ANLI (https://aclanthology.org/2020.acl-main.441), CB (https://doi.org/10.18148/sub/2019.v23i2.601), MNLI
 (https://aclanthology.org/N18-1101), QNLI and WNLI (https://arxiv.org/abs/1804.07461), RTE and CB as in SuperGLUE

@@ -9,6 +9,9 @@ rows (PAWS has its own), and GLUE's validation rows as test sets, because its te
 - STS-B (https://aclanthology.org/S17-2001): likeness from 0 to 5, the mean of several people, rounded to a whole number, a
   half to the even one, for the target and for the metrics. Its wordings name the scale and none shows `{options}`: a letter
   for a grade would have no correlation.
+
+Of MRPC and QQP, FLAN 2021 also gives the F1 of "yes". Here a wording may call the classes otherwise, or by letters, so that
+only accuracy is comparable across wordings.
 """
 
 from collections.abc import Callable, Mapping
@@ -279,7 +282,7 @@ def _task(
     *,
     fields: Callable[[Mapping[str, Any]], Fields | None] = sentence_fields,
     choices: tuple[str, ...] = _CHOICES,
-    scores: tuple[metrics.Metric, ...] = (metrics.accuracy,),
+    scores: tuple[metrics.AnyMetric, ...] = (metrics.accuracy,),
     licence: str = "unknown (not stated)",
 ) -> InstructionTask:
     return InstructionTask(
@@ -329,6 +332,6 @@ TASKS = (
         ("stsb", "mrpc"),  # some of its pairs are MRPC's
         fields=stsb_fields,
         choices=_GRADES,
-        scores=(metrics.accuracy,),
+        scores=(metrics.pearson, metrics.spearman),
     ),
 )

@@ -32,6 +32,15 @@ def test_no_wording_of_stsb_replaces_its_grades_by_letters_or_words():
         assert template.label_words is None
 
 
+def test_stsb_is_scored_by_the_numbers_in_its_targets():
+    task = TASKS["stsb"]
+    template = next(one for one in task.templates if one.targets == "{answer} out of 5")
+    answers = [template.extract(f"{grade} out of 5") for grade in "0254"]
+    for metric in task.metrics:
+        (value,) = metric(list("0254"), answers).values()
+        assert value == pytest.approx(1)
+
+
 def test_doubled_quotes_of_qqp_become_one():
     row = {"question1": 'What is ""slack""? ', "question2": "Why slack", "label": 0}
     expected = {"question1": 'What is "slack"?', "question2": "Why slack", "label": 0}
