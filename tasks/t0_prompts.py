@@ -8,7 +8,7 @@ train on it, what it evaluates ("held_out": the held-out tasks; "bias": the bias
 
 import dataclasses
 
-MIXTURES = ("T0", "T0+", "T0++")
+PUBLISHED = ("T0", "T0+", "T0++")
 
 _TABLE = """
 crows_pairs | - | bias | -
@@ -287,7 +287,7 @@ DATASETS = {dataset.name: dataset for dataset in _parse(_TABLE)}
 
 def trained_by(mixture: str) -> tuple[Dataset, ...]:
     """The datasets that "T0", "T0+" or "T0++" trains on: each has those of the one before it too."""
-    known = MIXTURES[: MIXTURES.index(mixture) + 1]
+    known = PUBLISHED[: PUBLISHED.index(mixture) + 1]
     return tuple(dataset for dataset in DATASETS.values() if dataset.train in known)
 
 
