@@ -12,7 +12,7 @@ from flantune.data import InstructionTask, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 
-_TYPES = {
+TYPES = {
     "ABBR": "abbreviation",
     "ENTY": "entity",
     "DESC": "description",
@@ -22,13 +22,39 @@ _TYPES = {
 }
 _PLAIN = ("a short form", "a thing", "an explanation", "a person or group", "a place", "a figure")
 
+TEMPLATES = (
+    Template(inputs="What kind of answer does this question want?\n{question}\n{options}"),
+    Template(inputs="Question: {question}\n{options}\nType of answer:"),
+    Template(inputs="{question}\nDo not answer. Only name the type of the answer.\n{options}"),
+    Template(inputs="Sort the question into one of six classes.\n{options}\nQuestion: {question}"),
+    Template(inputs='Someone asks: "{question}" They are after which of these?\n{options}'),
+    Template(
+        inputs="A good answer to the question below would be\n{options}\nQuestion: {question}"
+    ),
+    Template(
+        inputs="{question}\nWould you reply to that with\n{options}",
+        label_words=_PLAIN,
+    ),
+    Template(
+        inputs="You get this question: {question}\nWhat do you have to look up?\n{options}",
+        label_words=_PLAIN,
+    ),
+    Template(
+        inputs=(
+            "Label the question with abbreviation, entity, description, person, location or number.\n"
+            "{question}"
+        )
+    ),
+    Template(inputs="{options}\nWhich label belongs to this quiz question?\n{question}\nLabel:"),
+)
+
 
 def to_fields(row: Mapping[str, Any]) -> Fields | None:
     type_name, _, question = row["text"].partition(" ")
     coarse, _, _ = type_name.partition(":")
     if not question.strip():
         return None
-    return {"question": question.strip(), "label": list(_TYPES).index(coarse)}
+    return {"question": question.strip(), "label": list(TYPES).index(coarse)}
 
 
 TASKS = (
@@ -42,36 +68,8 @@ TASKS = (
             encoding="latin-1",
         ),
         to_fields=to_fields,
-        answer_choices=tuple(_TYPES.values()),
-        templates=(
-            Template(inputs="What kind of answer does this question want?\n{question}\n{options}"),
-            Template(inputs="Question: {question}\n{options}\nType of answer:"),
-            Template(
-                inputs="{question}\n\nDo not answer. Only name the type of the answer.\n{options}"
-            ),
-            Template(inputs="Sort the question into one of six classes.\n{options}\n\n{question}"),
-            Template(inputs='Someone asks: "{question}" They are after which of these?\n{options}'),
-            Template(
-                inputs="A good answer to the question below would be\n{options}\n\nQuestion: {question}"
-            ),
-            Template(
-                inputs="{question}\nWould you reply to that with\n{options}",
-                label_words=_PLAIN,
-            ),
-            Template(
-                inputs="You get this question: {question}\nWhat do you have to look up?\n{options}",
-                label_words=_PLAIN,
-            ),
-            Template(
-                inputs=(
-                    "Label the question with abbreviation, entity, description, person, location or number.\n"
-                    "{question}"
-                )
-            ),
-            Template(
-                inputs="{options}\nWhich label belongs to this quiz question?\n{question}\nLabel:"
-            ),
-        ),
+        answer_choices=tuple(TYPES.values()),
+        templates=TEMPLATES,
         metrics=(metrics.accuracy,),
         lineage=("trec",),
         licence="unknown (not stated)",
