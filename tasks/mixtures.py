@@ -103,4 +103,9 @@ MIXTURES = (
     # Tk-Instruct's two tracks: 100 instances a task, each in one of the five encodings, equally often.
     Mixture(name="tk_instruct_train", rates={"tk_train:*": proportional(cap=tk_instruct.ROWS)}),
     Mixture(name="tk_instruct_test", rates={"tk_test:*": equal()}),
+    # Instruction rows as published, each row as often as any other.
+    Mixture(name="alpaca", rates={"alpaca:alpaca": equal()}),
+    Mixture(name="flan_alpaca", rates={"flan_alpaca:alpaca": equal()}),
+    Mixture(name="self_instruct", rates={"self_instruct:*": proportional(cap=None)}),
+    Mixture(name="instructgpt_sft", rates={"instructgpt_sft:*": proportional(cap=None)}),
 )

@@ -52,11 +52,11 @@ class FileSource:
 
     def fingerprint(self, split: str, data_dir: pathlib.Path) -> str | None:
         """Of the names, sizes and change times of the split's files, and of how they are parsed: no file is opened."""
-        return stat_fingerprint(self._described(split), self._paths(split, data_dir))
+        return stat_fingerprint(self._described(split), self.paths(split, data_dir))
 
     def content_sha256(self, split: str, data_dir: pathlib.Path) -> str | None:
         """Of the content of the split's files, and of how they are parsed."""
-        return content_sha256(self._described(split), self._paths(split, data_dir))
+        return content_sha256(self._described(split), self.paths(split, data_dir))
 
     def describe(self) -> dict[str, object]:
         return {
@@ -76,7 +76,8 @@ class FileSource:
         check_split(self, split)
         return dict(self.files)[split]
 
-    def _paths(self, split: str, data_dir: pathlib.Path) -> list[epath.Path]:
+    def paths(self, split: str, data_dir: pathlib.Path) -> list[epath.Path]:
+        """The files of a split, whether they are there or not."""
         return [epath.Path(data_dir) / formats.parse_slice(spec)[0] for spec in self._specs(split)]
 
     def _described(self, split: str) -> object:

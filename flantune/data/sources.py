@@ -7,8 +7,8 @@
 A split names a file below the data directory, or several, joined in order; `[start:stop]` takes some of a file's rows,
 as a Python slice. Files whose names end in .gz, .bz2, .xz or .zst are decompressed. The sources of this file are plain
 files and memory; those of other files are `Instructions` (`instruction_source.py`), `Chat` (`chat_source.py`),
-`HuggingFace` (`hf_source.py`) and `Tfds` (`tfds_source.py`). `files.py` has what all files share, `formats.py` the
-parsers; read `prepare.py` next, which reads each source once.
+`ByUser` (`user_source.py`), `HuggingFace` (`hf_source.py`) and `Tfds` (`tfds_source.py`). `files.py` has what all files
+share, `formats.py` the parsers; read `prepare.py` next, which reads each source once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,8 +22,10 @@ from flantune.data.chat_source import Chat
 from flantune.data.hf_source import HuggingFace
 from flantune.data.instruction_source import Instructions
 from flantune.data.tfds_source import Tfds
+from flantune.data.user_source import ByUser
 
 __all__ = [
+    "ByUser",
     "Chat",
     "Csv",
     "HuggingFace",
@@ -213,7 +215,7 @@ def records(
     source: task_lib.Source, split: str, data_dir: pathlib.Path
 ) -> Iterator[formats.Record]:
     """The rows of any source with their places; a source that only has `read` gets "split:number" for a place."""
-    if isinstance(source, files.FileSource | HuggingFace):
+    if isinstance(source, files.FileSource | HuggingFace | ByUser):
         return source.records(split, data_dir)
     rows = source.read(split, data_dir)
     return (formats.Record(f"{split}:{number}", row) for number, row in enumerate(rows))
