@@ -66,6 +66,8 @@ class InstructionTask:
         may_cut: fields that then may lose their end (a list, such as turns, its first items), the first one first.
             Nothing else is cut.
         metadata: kept in the manifest; a `TaskFamily` rebuilds the task from it where the source is absent.
+        published_rows: rows of a split as published, for plans that are made before any data are there
+            (`flantune ledger --published`). Training counts the prepared rows.
     """
 
     name: str
@@ -85,6 +87,7 @@ class InstructionTask:
     extra_fields: tuple[str, ...] = ()
     loss_weight: float | int | str = 1.0
     metadata: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    published_rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):

@@ -1,4 +1,4 @@
-"""FLAN 2021's tasks: every wording in every setting on three rows that fit what TFDS declares. No network, no data."""
+"""The collection's tasks: every wording in every setting on three rows that fit what TFDS declares. No network, no data."""
 
 import collections
 
@@ -20,7 +20,7 @@ USED = [
 CLUSTERS = {
     "natural_language_inference", "commonsense", "sentiment", "paraphrase", "closed_book_qa", "struct_to_text",
     "reading_comprehension", "reading_comprehension_with_commonsense", "coreference", "misc", "summarization",
-    "translation",
+    "translation", "word_prediction",
 }  # fmt: skip
 
 
@@ -40,6 +40,15 @@ def render(task, index, fields, setting, exemplars):
         exemplars=exemplars,
         first_reference=task.first_reference,
     )
+
+
+def test_tasks_without_rows_are_others_with_other_splits():
+    for name, task in collection.all_tasks().items():
+        if name not in TASKS:
+            other = TASKS[name.replace("flan2022:", "flan2021:")]
+            assert other is not task
+            assert (task.to_fields, task.templates) == (other.to_fields, other.templates)
+            assert task.answer_choices == other.answer_choices
 
 
 @pytest.mark.parametrize("name", list(TASKS))
