@@ -3,7 +3,8 @@
 "flan2022:KEY" is "flan2021:KEY" with the same wordings and other splits: the cap of 30,000 training rows moves from the
 task to the mixture (`flan2022_mixtures.py`). Where TFDS has a validation split, the three splits are whole; where it has
 none, the last 200 training rows remain validation. As in the Flan Collection, the rows made from ParaCrawl stay as they
-were, there is no WSC273, and WSC comes in SuperGLUE's "fixed" version.
+were, there is no WSC273, and WSC comes in SuperGLUE's "fixed" version. QuAC's mark for questions without an answer is a
+word here already in 2021, so its rows stay; the Flan Collection blanks it.
 
 New in 2022: LAMBADA, whose last word is asked for (TFDS calls the published development set "train"), and the middle-school
 questions of AI2 in UnifiedQA's form, those with exactly the options A to D.
@@ -25,6 +26,7 @@ from tasks import (
     closed_book_qa,
     commonsense,
     coreference,
+    misc,
     nli,
     paraphrase,
     reading_comprehension,
@@ -34,6 +36,7 @@ from tasks import (
     struct_to_text,
     summarization_everyday,
     summarization_news,
+    text_formatting,
 )
 
 FAMILY = "flan2022"
@@ -41,6 +44,7 @@ _MODULES = (
     closed_book_qa,
     commonsense,
     coreference,
+    misc,
     nli,
     paraphrase,
     reading_comprehension,
@@ -49,6 +53,7 @@ _MODULES = (
     struct_to_text,
     summarization_everyday,
     summarization_news,
+    text_formatting,
 )
 _LEFT_OUT = ("wsc273",)
 _CAP = "[:30000]"  # what the training splits of FLAN 2021 end with

@@ -1,6 +1,7 @@
 """The FLAN part of Flan 2022: splits, published counts, and the rows of its new tasks."""
 
 import pytest
+import yaml
 
 from tasks import flan2022
 
@@ -67,3 +68,13 @@ def test_science_questions_have_the_options_a_to_d_and_one_of_them_is_the_answer
     assert flan2022.science_fields({"input": given, "output": "snow"}) is None
     three = {"input": r"Ice is \n (A) a gas (B) a liquid (C) a solid", "output": "a solid"}
     assert flan2022.science_fields(three) is None
+
+
+def test_splits_and_counts_are_those_that_were_read_from_the_collections_code(real_data):
+    facts = yaml.safe_load((real_data.parent / "facts" / "flan2022.yaml").read_text())
+    members = {one["key"]: one for one in facts["submixtures"]["FLAN"]["members"]}
+    assert set(TASKS) <= set(members)
+    for key, task in TASKS.items():
+        assert flan2022.PUBLISHED_ROWS[key] == members[key]["cases"][0]
+        if isinstance(members[key]["splits"], dict):  # the two new ones are only trained on
+            assert task.source.describe()["splits"] == members[key]["splits"], key
