@@ -5,23 +5,17 @@ Gin binds these functions and `configs.py`; `cli.py` calls them. To see how a jo
 imported where it is used, so that `prepare` starts without JAX.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import dataclasses
 from typing import TYPE_CHECKING
 
-from absl import logging
 from etils import epath
 
 from flantune import (
     atomic,
-    batch_text,
     configs,
     data_log,
     describe as describe_lib,
-    leakage,
-    run_folder,
-    training_curves,
-    training_page,
 )
 from flantune.configs import (
     CheckpointConfig,
@@ -37,7 +31,6 @@ from flantune.configs import (
 from flantune.data import (
     catalog as catalog_lib,
     held_out,
-    ledger_counts,
     loading,
     mixture_vocabulary,
     prepare as prepare_lib,
@@ -49,7 +42,6 @@ from flantune.evaluation import report
 from flantune.evaluation.results import Results
 
 if TYPE_CHECKING:
-    from flantune.data import pipeline
     from flantune.training import feasibility
 
 _GREEDY = DecodingConfig()
@@ -96,193 +88,37 @@ def train(
     """Trains to step `num_steps`, evaluates and reports; continues where the run folder left off.
 
     It starts from `init`, or from the seed, and trains the parameters that `trainable` and `model.lora` choose, or all.
-    Up to `max_bad_steps` steps whose loss is not finite are skipped; one more stops the run. What was in their batches is
-    written to `bad_steps/` of the run folder.
-
-    A run that is shorter than `log_every_steps` or `log_tasks_every_steps` logs at its last step.
-
-    `notes` stand in the report: what a reader must know of the run. With `wandb_project`, metrics go to Weights & Biases
-    too. Returns None without an `EvalConfig` or its suites.
+    `training_run.Settings` has the numbers. `notes` stand in the report: what a reader must know of the run. Returns None
+    without an `EvalConfig` or its suites.
     """
-    import jax
+    from flantune import training_run
 
-    from flantune import assembly, start as start_lib
-    from flantune.training import (
-        checkpoints,
-        optimizers,
-        partial,
-        sharding,
-        task_log,
-        train_log,
-        trainer,
-    )
-
-    _check_numbers(
+    settings = training_run.Settings(
         num_steps=num_steps,
+        seed=seed,
         log_every_steps=log_every_steps,
         log_tasks_every_steps=log_tasks_every_steps,
         max_bad_steps=max_bad_steps,
-        seed=seed,
+        wandb_project=wandb_project,
     )
-    if checkpoint.best_metric is not None and (evaluation is None or not evaluation.every_steps):
-        raise ValueError(
-            f"CheckpointConfig.best_metric ({checkpoint.best_metric!r}) needs evaluations while the run trains: set "
-            "EvalConfig.every_steps."
-        )
-    folder = epath.Path(run_dir)
+    training_run.check_best_metric(checkpoint, evaluation)
     catalog, store = _prepared(data, splits_read(data, evaluation))
-    bound, vocabulary = _training_data(catalog, store, data, evaluation, folder, seed)
-    network = assembly.make_network(model, vocabulary)
-    device_mesh = sharding.make_mesh(mesh)
-    evaluator = assembly.make_evaluator(
-        catalog, store, data, evaluation, network, vocabulary, device_mesh, decoding
-    )
-    dataset = loading.train_dataset(
-        bound,
-        data,
-        vocabulary,
-        seed=seed,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-        with_shortfall=True,
-    )
-    untuned = evaluator is not None and evaluation is not None and evaluation.untuned_baseline
-    is_new = checkpoints.Checkpoints(folder).step_to_resume(num_steps) is None
-    start = start_lib.of_run(
-        network,
-        mesh=device_mesh,
-        rules=sharding.axis_rules(mesh),
-        seed=seed,
+    run = training_run.build(
+        epath.Path(run_dir),
+        settings,
+        catalog,
+        store,
+        model=model,
+        data=data,
+        optimizer=optimizer,
+        mesh=mesh,
+        evaluation=evaluation,
+        decoding=decoding,
         init=init,
         trainable=trainable,
-        run_dir=folder,
-        needs_all=is_new or untuned,
     )
-    made_optimizer = optimizers.make_optimizer(optimizer, num_steps, start.model.logical_axes())
-    initial_state = None
-    if is_new:
-        initial_state = start.state(made_optimizer, num_steps)
-        assembly.warn_of_other_vocabulary(start, vocabulary)
-    elif init is not None:
-        logging.info("%s has a checkpoint, which counts instead of InitConfig.", folder)
-    # Only now: a run that is refused leaves the folder as it was.
-    if jax.process_index() == 0:
-        run_folder.write_start(
-            folder,
-            config_text=config_text,
-            devices=[str(device) for device in jax.devices()],
-            mixture=bound.table(),
-        )
-    if initial_state is not None:
-        start.write_record(initial_state, folder)
-    final = trainer.train(
-        model=start.model,
-        optimizer=made_optimizer,
-        optimizer_config=optimizer,
-        batches=_counted(bound, dataset),
-        mesh=device_mesh,
-        rules=start.rules,
-        run_dir=folder,
-        num_steps=num_steps,
-        seed=seed,
-        checkpoint_config=checkpoint,
-        log=train_log.LogSettings(
-            every_steps=min(log_every_steps, num_steps),
-            tasks=[task_log.TaskLabel(one.name, one.task.cluster) for one in bound.members],
-            tasks_every_steps=min(log_tasks_every_steps, num_steps),
-            wandb_project=wandb_project,
-            peak_share=assembly.peak_share(model, data, device_mesh, start.frozen),
-        ),
-        callbacks=assembly.callbacks(folder, evaluator, evaluation, num_steps, start.frozen),
-        initial_state=initial_state,
-        frozen=start.frozen,
-        max_bad_steps=max_bad_steps,
-        describe_batch=lambda batch: batch_text.examples(
-            batch, vocabulary, [member.name for member in bound.members]
-        ),
-    )
-    data_log.log_counts(bound, dataset)
-    _training_page(folder)
-    if evaluator is None or evaluation is None:
-        return None
-    tuned = evaluator.evaluate(partial.all_params(final.params, start.frozen), num_steps)
-    results = assembly.with_baselines(evaluator, tuned, start.params() if untuned else None)
-    _report(folder, results, {"mixture": data.mixture, "steps": num_steps}, notes)
-    return results
-
-
-def _check_numbers(**values: int) -> None:
-    """Raises ValueError where an argument of `train` is no whole number, or too small."""
-    for name, value in values.items():
-        may_be_zero = name in ("max_bad_steps", "seed")
-        configs.check_whole(f"experiments.train.{name}", value, 0 if may_be_zero else 1)
-
-
-def _training_data(
-    catalog: catalog_lib.Catalog,
-    store: store_lib.Store,
-    data: DataConfig,
-    evaluation: EvalConfig | None,
-    folder: epath.Path,
-    seed: int,
-) -> tuple[loading.BoundMixture, vocabulary_lib.Vocabulary]:
-    """A run's mixture, which its held-out plan allows, and its vocabulary, which its folder keeps."""
-    if data.held_out is not None:
-        leaks = leakage.check(catalog, store, data, evaluation, plan=data.held_out)
-        leaks.raise_if_violated()
-    bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
-    vocabulary = mixture_vocabulary.of_run(
-        data, folder / run_folder.VOCABULARY, store=store, bound=bound
-    )
-    bound = loading.in_tokens(catalog, store, bound, data, vocabulary, seed=seed)
-    data_log.log_mixture(bound, len(catalog.left_out(data.mixture)))
-    return bound, vocabulary
-
-
-def _counted(
-    bound: loading.BoundMixture, dataset: "pipeline.TrainDataset"
-) -> ledger_counts.Counted:
-    """The batches of this process, counted as the trainer takes them."""
-    import jax
-
-    tasks = {member.name: len(member.task.templates) for member in bound.members}
-    batches = loading.prefetched(dataset)
-    return ledger_counts.Counted(batches, tasks, process_index=jax.process_index())
-
-
-def _training_page(folder: epath.Path) -> None:
-    """Writes the page of `flantune report`, where a loss is logged; process 0 alone does."""
-    import jax
-
-    from flantune.training import metrics
-
-    if jax.process_index() != 0:
-        return
-    curves = training_curves.read(folder, metrics.read_metrics(folder))
-    if "loss" in curves.overall:
-        atomic.write_text(folder / run_folder.TRAINING_PAGE, training_page.render(curves))
-
-
-def _report(
-    folder: epath.Path, results: Results, run: Mapping[str, object], notes: Sequence[str]
-) -> None:
-    """Writes the three reports of a run; process 0 alone does."""
-    import jax
-
-    from flantune import assembly
-    from flantune.training import metrics
-
-    if jax.process_index() != 0:
-        return
-    facts = {
-        **run,
-        **assembly.start_facts(folder),
-        "training_seconds": round(assembly.training_seconds(folder)),
-        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-        "notes": list(notes),
-    }
-    curves = training_curves.read(folder, metrics.read_metrics(folder))
-    report.write_report(folder, results.tuned, results.baselines, facts, curves.losses())
+    final = run.train(checkpoint, config_text)
+    return run.report(final, notes)
 
 
 def evaluate(

@@ -14,19 +14,17 @@ from typing import Protocol, runtime_checkable
 from absl import logging
 from etils import epath
 import jax
-from jax.sharding import Mesh
-from jaxtyping import Array, Float, PyTree, Shaped
+from jaxtyping import Array, Float, Shaped
 import numpy as np
-import optax
 
-from flantune.configs import CheckpointConfig, OptimizerConfig
+from flantune.configs import CheckpointConfig
 from flantune.training import (
     bad_steps as bad_steps_lib,
     checkpoints as checkpoints_lib,
     description,
+    learner as learner_lib,
     partial,
     preemption,
-    sharding,
     state as state_lib,
     step as step_lib,
     train_log,
@@ -67,67 +65,46 @@ _DEFAULT_LOG = train_log.LogSettings()
 
 
 def train(
+    learner: learner_lib.Learner,
     *,
-    model: state_lib.Model,
-    optimizer: optax.GradientTransformation,
-    optimizer_config: OptimizerConfig,
     batches: Batches,
-    mesh: Mesh,
-    rules: sharding.AxisRules,
     run_dir: epath.PathLike,
-    num_steps: int,
-    seed: int,
     checkpoint_config: CheckpointConfig,
     log: train_log.LogSettings = _DEFAULT_LOG,
     callbacks: Sequence[Callback] = (),
     initial_state: state_lib.TrainState | None = None,
-    frozen: PyTree = None,
     max_bad_steps: int = 0,
     describe_batch: bad_steps_lib.DescribeBatch | None = None,
 ) -> state_lib.TrainState:
-    """The state after `num_steps` updates, counted from the start of the run folder, not of this call.
+    """The state after `learner.num_steps` updates, counted from the start of the run folder, not of this call.
 
-    Saves every `checkpoint_config.save_every_steps` steps and after the last. `initial_state` counts only when the run
-    folder has no checkpoint, and its arrays are gone then; without it parameters come from the seed. `frozen` are the
-    parameters that a `PartialModel` does not train: placed already, left as they are, and not saved but for their
-    fingerprint. Up to `max_bad_steps` steps whose loss is not finite are skipped; `describe_batch` says what was in them.
+    Saves every `checkpoint_config.save_every_steps` steps and after the last; of frozen parameters only their
+    fingerprint. `initial_state` counts only when the run folder has no checkpoint, and its arrays are gone then; without
+    it parameters come from the seed. Up to `max_bad_steps` steps whose loss is not finite are skipped; `describe_batch`
+    says what was in them.
 
     Raises:
         Stopped: a signal asked for it (SIGTERM, or Ctrl-C), and the step in progress is saved.
         NonFiniteLossError: more than `max_bad_steps` steps had a loss or gradient that is not finite.
-        ValueError: the run folder is of another model, of other frozen parameters or beyond `num_steps`, or the batches
-            end early.
+        ValueError: the run folder is of another model, of other frozen parameters or beyond the learner's steps, or the
+            batches end early.
     """
     start_s = time.monotonic()
     checkpoints = checkpoints_lib.Checkpoints(run_dir, checkpoint_config)
-    with jax.set_mesh(mesh), contextlib.closing(checkpoints), preemption.stop_requests() as request:
-        saver = _Saver(
-            checkpoints, batches, None if frozen is None else partial.fingerprint(frozen)
-        )
-        abstract = state_lib.abstract_state(model, optimizer, mesh, rules)
-        restored = saver.restore(abstract, num_steps)
-        if restored is None and initial_state is None:
-            initial_state = state_lib.init_state(model, optimizer, mesh, rules, seed)
-        state, place = restored or (initial_state, {})
-        assert state is not None
-        description.describe(run_dir, model, state, frozen, mesh)
-        train_step = step_lib.make_train_step(
-            model=model,
-            optimizer=optimizer,
-            optimizer_config=optimizer_config,
-            num_steps=num_steps,
-            mesh=mesh,
-            rules=rules,
-            seed=seed,
-            num_tasks=len(log.tasks),
-        )
-        run_log = train_log.TrainLog(run_dir, int(state.step), num_steps, log, place)
+    with (
+        jax.set_mesh(learner.mesh),
+        contextlib.closing(checkpoints),
+        preemption.stop_requests() as request,
+    ):
+        saver = _Saver(checkpoints, batches, _fingerprint(learner))
+        state, place = _first_state(learner, saver, initial_state)
+        description.describe(run_dir, learner.model, state, learner.frozen, learner.mesh)
+        run_log = train_log.TrainLog(run_dir, int(state.step), learner.num_steps, log, place)
         with contextlib.closing(run_log):
             loop = _Loop(
-                take_step=lambda state, batch: train_step(state, batch, frozen),
-                take_batch=lambda step: _next_batch(batches, step, num_steps),
-                place_batch=lambda batch: sharding.shard_batch(batch, mesh, rules),
-                num_steps=num_steps,
+                learner=learner,
+                take_step=learner.make_step(len(log.tasks)),
+                batches=batches,
                 save_every_steps=checkpoint_config.save_every_steps,
                 callbacks=callbacks,
                 saver=saver,
@@ -144,14 +121,27 @@ def train(
             return loop.run(state)
 
 
+def _fingerprint(learner: learner_lib.Learner) -> str | None:
+    return None if learner.frozen is None else partial.fingerprint(learner.frozen)
+
+
+def _first_state(
+    learner: learner_lib.Learner, saver: "_Saver", initial_state: state_lib.TrainState | None
+) -> tuple[state_lib.TrainState, checkpoints_lib.JsonDict]:
+    """The state to go on from, and what was saved beside it: of the last checkpoint, else a new one and nothing."""
+    restored = saver.restore(learner.abstract_state(), learner.num_steps)
+    if restored is not None:
+        return restored
+    return initial_state or learner.new_state(), {}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Loop:
     """Steps, and what happens between them."""
 
-    take_step: step_lib.TrainStep
-    take_batch: Callable[[int], bad_steps_lib.HostBatch]
-    place_batch: Callable[[bad_steps_lib.HostBatch], Mapping[str, Shaped[Array, "batch ..."]]]
-    num_steps: int
+    learner: learner_lib.Learner
+    take_step: learner_lib.Step
+    batches: Batches
     save_every_steps: int
     callbacks: Sequence[Callback]
     saver: "_Saver"
@@ -163,11 +153,11 @@ class _Loop:
     def run(self, state: state_lib.TrainState) -> state_lib.TrainState:
         """The last state, saved; raises Stopped where a signal came before it."""
         start_step = int(state.step)
-        for step in range(start_step + 1, self.num_steps + 1):
+        for step in range(start_step + 1, self.learner.num_steps + 1):
             with self.log.fetching():
-                host_batch = self.take_batch(step)
+                host_batch = self._next_batch(step)
                 self.bad_steps.keep(step, host_batch)
-                batch = self.place_batch(host_batch)
+                batch = self.learner.place(host_batch)
             state, metrics = self.take_step(state, batch)
             self.log.add(step, metrics)
             if step == start_step + 1:
@@ -180,6 +170,14 @@ class _Loop:
         self.saver.checkpoints.wait()
         return state
 
+    def _next_batch(self, step: int) -> bad_steps_lib.HostBatch:
+        try:
+            return next(self.batches)
+        except StopIteration as error:
+            raise ValueError(
+                f"The batches ended before step {step} of {self.learner.num_steps}: a training iterator must be endless."
+            ) from error
+
     def _stop(self, step: int) -> None:
         self.saver.checkpoints.wait()
         saved = self.saver.checkpoints.path(step)
@@ -187,17 +185,17 @@ class _Loop:
             "Stopped by %s after step %d of %d; resumable: saved in %s, and the same command continues from there.",
             self.request.name,
             step,
-            self.num_steps,
+            self.learner.num_steps,
             saved,
         )
-        raise preemption.Stopped(f"Stopped after step {step} of {self.num_steps}.")
+        raise preemption.Stopped(f"Stopped after step {step} of {self.learner.num_steps}.")
 
     def _pause(
         self, step: int, state: state_lib.TrainState, metrics: step_lib.Metrics, stop: bool
     ) -> None:
         """Calls back and saves, where that is due after a step."""
         due = [callback for callback in self.callbacks if step % callback.every_steps == 0]
-        save = stop or step == self.num_steps or step % self.save_every_steps == 0
+        save = stop or step == self.learner.num_steps or step % self.save_every_steps == 0
         if not due and not save:
             return
         with self.log.paused():
@@ -250,14 +248,3 @@ class _Saver:
         self.batches.set_state(place["batches"])
         logging.info("Continuing from %s, step %d of %d.", path, step, num_steps)
         return state, place
-
-
-def _next_batch(
-    batches: Batches, step: int, num_steps: int
-) -> Mapping[str, Shaped[np.ndarray, "batch ..."]]:
-    try:
-        return next(batches)
-    except StopIteration as error:
-        raise ValueError(
-            f"The batches ended before step {step} of {num_steps}: a training iterator must be endless."
-        ) from error

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flantune.configs import CheckpointConfig, MeshConfig, OptimizerConfig
-from flantune.training import optimizers, sharding, task_log, train_log, trainer
+from flantune.training import learner, optimizers, sharding, task_log, train_log, trainer
 
 TASKS = [task_log.TaskLabel(f"linear:{i}", cluster) for i, cluster in enumerate("aab")]
 
@@ -124,15 +124,17 @@ def parts(*, num_steps=20, mesh_config=None, devices=None, optimizer="adafactor"
 def train(
     run_dir, *, num_steps=20, save_every_steps=7, batches=None, log_every_steps=5, **overrides
 ):
-    """Trains the linear model in a run folder and returns the last state."""
+    """Trains the linear model in a run folder and returns the last state; `overrides` of the learner or of the trainer."""
+    made = parts(num_steps=num_steps) | {"num_steps": num_steps, "seed": 3}
+    fields = {field.name for field in dataclasses.fields(learner.Learner)}
     arguments = {
         "batches": batches or CountingBatches(),
         "run_dir": run_dir,
-        "num_steps": num_steps,
-        "seed": 3,
         "checkpoint_config": CheckpointConfig(save_every_steps=save_every_steps),
         "log": train_log.LogSettings(
             every_steps=log_every_steps, tasks=TASKS, tasks_every_steps=2 * log_every_steps
         ),
     }
-    return trainer.train(**(parts(num_steps=num_steps) | arguments | overrides))
+    made |= {name: value for name, value in overrides.items() if name in fields}
+    arguments |= {name: value for name, value in overrides.items() if name not in fields}
+    return trainer.train(learner.Learner(**made), **arguments)
