@@ -6,10 +6,11 @@ dev) is the test split here; OpenBookQA has its published test split. A passage 
 
 BoolQ has questions without marks. DROP has answers of which TFDS keeps one span only and writes dates as "1904-May-3" ("3
 May 1904" here, as in DROP's own evaluation); what its annotators answered else counts as right too. MultiRC judges one
-proposed answer at a time, and its passages may hold tags. Its wordings show no {options}, so that the F1 of "yes", which
-is reported for it, can be taken: a letter would stand for the word. OpenBookQA's stems may be beginnings of sentences,
-and the fact is the one that its question was written from. SQuAD's titles have underscores for spaces; where SQuAD 2.0
-has no answer, the answer is "unanswerable".
+proposed answer at a time, and its passages may hold tags. Its score is the F1 of "yes"; its wordings show no {options}, since
+a letter would stand for the word. Its other score, the share of questions of which all answers are judged right, is not
+taken: metrics here see one answer at a time. OpenBookQA's stems may be beginnings of sentences, and the fact is the one that
+its question was written from. SQuAD's titles have underscores for spaces; where SQuAD 2.0 has no answer, the answer is
+"unanswerable".
 """
 
 from collections.abc import Callable
@@ -287,7 +288,7 @@ def _task(
     source: sources.Tfds,
     to_fields: Callable[[Row], Fields | None],
     templates: tuple[Template, ...],
-    metric: tuple[metrics.Metric, ...],
+    metric: tuple[metrics.AnyMetric, ...],
     licence: str,
     *,
     lineage: str = "",
@@ -339,7 +340,7 @@ TASKS = (
         _tfds("super_glue/multirc:1.0.2", train="train[:-200]"),
         multirc_fields,
         _MULTIRC,
-        (metrics.accuracy,),
+        (metrics.f1_of("yes"), metrics.accuracy),
         "unknown (not stated)",
         answer_choices=_YES_NO,
     ),

@@ -1,7 +1,9 @@
 """Fields of the reading comprehension cluster: markup, dates, nested fields, questions without an answer."""
 
+import numpy as np
 import pytest
 
+from flantune import metrics
 from tasks import reading_comprehension
 
 from . import collection
@@ -39,6 +41,18 @@ def test_multirc_loses_its_tags_and_rows_without_label():
         "kept the hens."
     )
     assert reading_comprehension.multirc_fields({**row, "label": -1}) is None
+
+
+def test_multirc_is_scored_by_the_f1_of_yes_and_no_wording_answers_by_a_letter():
+    (task,) = (one for one in reading_comprehension.TASKS if one.name == "flan2021:multirc")
+    f1, accuracy = task.metrics
+    targets, predictions = [("yes",), ("yes",), ("no",), ("no",)], ["yes", "no", "yes", "no"]
+    assert f1.name == "f1_of_yes"
+    assert f1.prepare(targets, predictions)(np.arange(4)) == 0.5
+    assert f1.prepare(targets, predictions)(np.array([0, 1, 3])) == pytest.approx(2 / 3)
+    assert accuracy is metrics.accuracy
+    assert task.answer_choices == ("no", "yes")
+    assert not any(one.shows_options or one.label_words for one in task.templates)
 
 
 def test_openbookqa_reads_choices_in_the_order_of_their_letters():
