@@ -20,7 +20,7 @@ _LICENCE = "Apache-2.0 (the files); the sources vary"
 
 _DIRECT = (
     "{question}\nAnswer:",
-    "Question: {question}\n\nReply with the answer only.",
+    "Question: {question}\nReply with the answer only.",
 )
 _REASONED = (
     (
@@ -28,7 +28,7 @@ _REASONED = (
         "{rationale} So the answer is {answer}.",
     ),
     (
-        "Work towards an answer one step after another.\n\n{question}",
+        "Work towards an answer one step after another.\n{question}",
         "{rationale}\nAnswer: {answer}",
     ),
     ("Q: {question}\nReasoning and answer:", "{rationale} Therefore, the answer is {answer}."),
@@ -37,7 +37,7 @@ _REASONED = (
 # One tuple for each kind of question: (direct wordings, wordings that ask for reasoning).
 _CHOICE = (
     (
-        "Which of the options fits best?\n\n{question}",
+        "Which of the options fits best?\n{question}",
         "{question}\nWrite down the one right option and nothing else.",
     ),
     (
@@ -75,7 +75,7 @@ _OPEN = (
 # The Flan Collection's four inversions: what is given, and what is asked for.
 _INVERTED = (
     (
-        "Which question leads to this reasoning and this answer?\n\nReasoning: {rationale}\nAnswer: {answer}",
+        "Which question leads to this reasoning and this answer?\nReasoning: {rationale}\nAnswer: {answer}",
         "{question}",
     ),
     ("{rationale}\nSo it is {answer}. What was asked?", "{question}"),
@@ -168,9 +168,9 @@ TASKS = (
         "math_word_problems",
         _OPEN,
         ("gsm8k",),
-        "Calculate the number that this problem asks for.\n\n{question}",
+        "Calculate the number that this problem asks for.\n{question}",
         (
-            "Solve this problem and write out each calculation.\n\n{question}",
+            "Solve this problem and write out each calculation.\n{question}",
             "{rationale} The number asked for is {answer}.",
         ),
     ),
@@ -252,3 +252,8 @@ TASKS = (
         ),
     ),
 )
+
+LINT_ALLOW = {
+    task.name: {"answer_is_span": "the question lists its own options, or is about a passage"}
+    for task in TASKS
+}

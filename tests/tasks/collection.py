@@ -9,9 +9,10 @@ import functools
 import importlib
 import json
 import pathlib
+import tempfile
 from typing import Any
 
-from flantune.data import InstructionTask
+from flantune.data import InstructionTask, TaskFamily
 
 FOLDER = pathlib.Path(__file__).parent
 MODULES = tuple(sorted(path.stem for path in (FOLDER / "example_rows").glob("*.json")))
@@ -21,8 +22,30 @@ _NUMBERS = {"bool": bool, "int32": int, "int64": int, "float32": float, "float64
 @functools.cache
 def all_tasks() -> dict[str, InstructionTask]:
     """The tasks of the modules that have example rows, by name."""
-    modules = [importlib.import_module(f"tasks.{module}") for module in MODULES]
-    return {task.name: task for module in modules for task in module.TASKS}
+    entries = [entry for module in MODULES for entry in entries_of(module)]
+    return {task.name: task for task in entries}
+
+
+def entries_of(module: str) -> list[InstructionTask]:
+    """The tasks of a module; those of a family are made from files with the example rows."""
+    found: list[InstructionTask] = []
+    for entry in importlib.import_module(f"tasks.{module}").TASKS:
+        found += [entry] if isinstance(entry, InstructionTask) else _of_family(entry)
+    return found
+
+
+def _of_family(family: TaskFamily) -> list[InstructionTask]:
+    with tempfile.TemporaryDirectory() as folder:
+        data_dir = pathlib.Path(folder)
+        (data_dir / family.name).mkdir()
+        for name, rows in example_rows().items():
+            if name.startswith(f"{family.name}:"):
+                path = data_dir / family.name / f"{name.partition(':')[2]}.jsonl"
+                path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return [
+            family.make_task(name, family.read_metadata(path))
+            for name, path in family.files(data_dir).items()
+        ]
 
 
 @functools.cache

@@ -27,7 +27,7 @@ from flantune.data import (
     tokenize,
     vocabulary,
 )
-from flantune.prompting import filters, settings, template as template_lib
+from flantune.prompting import dialog, filters, settings, template as template_lib
 
 from . import collection
 
@@ -76,14 +76,17 @@ def rows_of(task):
 def lengthened(task, fields):
     """Fields of which those that may be cut are far too long."""
 
-    def repeated(value):
+    def times(value):
         words = max(1, len(filters.text_of(value).split()))
-        times = LONG // words + 1
-        return " ".join([value] * times) if isinstance(value, str) else [*value] * times
+        return LONG // words + 1
 
-    return {
-        name: repeated(value) if name in task.may_cut else value for name, value in fields.items()
-    }
+    def repeated(value, count):
+        return " ".join([value] * count) if isinstance(value, str) else [*value] * count
+
+    cut = {name: (value, times(value)) for name, value in fields.items() if name in task.may_cut}
+    if dialog.TURNS in cut and dialog.ROLES in fields:
+        cut[dialog.ROLES] = (fields[dialog.ROLES], cut[dialog.TURNS][1])
+    return {**fields, **{name: repeated(*value) for name, value in cut.items()}}
 
 
 @pytest.fixture(scope="module")
@@ -126,13 +129,11 @@ def catalog_of(tasks, store, root):
     """The tasks in a module for each one of the collection, with what that one allows."""
     with contextlib.ExitStack() as stack:
         names = []
-        for module in map(
-            importlib.import_module, (f"tasks.{name}" for name in collection.MODULES)
-        ):
-            name = module.__name__.replace("tasks.", "linted_")
-            own = [tasks[task.name] for task in module.TASKS if task.name in tasks]
+        for module in collection.MODULES:
+            name = f"linted_{module}"
+            own = [tasks[task.name] for task in collection.entries_of(module) if task.name in tasks]
             stack.enter_context(testing.task_module(name, own))
-            allowed = getattr(module, lint_findings.ALLOW, {})
+            allowed = getattr(importlib.import_module(f"tasks.{module}"), lint_findings.ALLOW, {})
             sys.modules[name].LINT_ALLOW = {
                 pattern: codes
                 for pattern, codes in allowed.items()

@@ -100,7 +100,7 @@ def test_every_wording_renders(name, setting):
             assert len(set(prompt.candidates)) == len(prompt.candidates)
 
 
-@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("name", [name for name in TASKS if name.startswith("flan20")])
 def test_has_ten_different_wordings_at_most_three_inverted_and_says_where_it_comes_from(name):
     task = TASKS[name]
     texts = collections.Counter(template.inputs for template in task.templates)
