@@ -32,7 +32,7 @@ def module(catalog: catalog_lib.Catalog, name: str) -> list[dict[str, object]]:
             "licence": task.licence,
         }
         for task in catalog.tasks.values()
-        if catalog.origins[task.name] == name
+        if name in catalog.origins[task.name]
     ]
 
 

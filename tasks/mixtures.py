@@ -1,4 +1,4 @@
-"""All mixtures: rates, caps, weights. The tasks are in the other modules of this folder."""
+"""Mixtures: rates, caps, weights. The tasks are in the other modules of this folder; FLAN 2021 has its own, `flan2021.py`."""
 
 from flantune.data import Mixture, equal, proportional
 from tasks import chain_of_thought, natural_instructions, quickstart, t0, t0_prompts, tk_instruct

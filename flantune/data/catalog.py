@@ -43,7 +43,9 @@ class Catalog:
     mixtures: Mapping[str, mixture_lib.Mixture]
     settings: Mapping[str, prompting.PromptSetting] = dataclasses.field(default_factory=dict)
     plans: Mapping[str, HeldOutPlan] = dataclasses.field(default_factory=dict)
-    origins: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the module of each task
+    origins: Mapping[str, tuple[str, ...]] = dataclasses.field(
+        default_factory=dict
+    )  # modules of each task
     problems: tuple[str, ...] = ()  # families of which no task was found
     may_be_absent: frozenset[str] = frozenset()  # tasks and "family:*" that mixtures do without
 
@@ -189,7 +191,7 @@ def load(
     mixtures: dict[str, mixture_lib.Mixture] = {}
     settings: dict[str, prompting.PromptSetting] = {}
     plans: dict[str, HeldOutPlan] = {}
-    origins: dict[str, str] = {}
+    origins: dict[str, tuple[str, ...]] = {}
     problems: list[str] = []
     absent: set[str] = set()
     for module in modules:
@@ -209,7 +211,7 @@ def load(
                 )
             for task in found:
                 _add(tasks, task.name, task, module)
-                origins[task.name] = module
+                origins[task.name] = (*origins.get(task.name, ()), module)
         for mixture in getattr(exported, "MIXTURES", ()):
             _add(mixtures, mixture.name, mixture, module)
         for name, setting in getattr(exported, "SETTINGS", {}).items():

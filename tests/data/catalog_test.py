@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from flantune import testing
+from flantune import describe, testing
 from flantune.data import (
     Mixture,
     TaskFamily,
@@ -31,6 +31,20 @@ def test_a_mixture_a_task_and_a_pattern_have_members(tmp_path):
     assert catalog.members("c:first#no_options") == ("c:first#no_options",)
     assert catalog.members("c:s*") == ("c:second",)
     assert catalog.task("c:first#no_options") is FIRST
+
+
+def test_a_module_may_export_tasks_of_another_and_both_are_their_modules(tmp_path):
+    with (
+        testing.task_module("catalog_family", [FIRST, SECOND]),
+        testing.task_module("catalog_system", [FIRST], [BOTH]),
+    ):
+        modules = ["catalog_family", "catalog_system"]
+        catalog = catalog_lib.load(modules, store_lib.Store(tmp_path), tmp_path)
+    shown = {
+        module: [row["task"] for row in describe.module(catalog, module)] for module in modules
+    }
+    assert shown == {"catalog_family": ["c:first", "c:second"], "catalog_system": ["c:first"]}
+    assert catalog.members("c_both") == ("c:first", "c:second")
 
 
 def test_an_unknown_name_gets_the_closest_and_the_modules(tmp_path):
