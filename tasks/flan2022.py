@@ -22,39 +22,9 @@ from flantune import metrics
 from flantune.data import InstructionTask, sources
 from flantune.data.task import Fields, Source
 from flantune.prompting import Template
-from tasks import (
-    closed_book_qa,
-    commonsense,
-    coreference,
-    misc,
-    nli,
-    paraphrase,
-    reading_comprehension,
-    reading_comprehension_with_commonsense,
-    row_fields,
-    sentiment,
-    struct_to_text,
-    summarization_everyday,
-    summarization_news,
-    text_formatting,
-)
+from tasks import flan2021, row_fields
 
 FAMILY = "flan2022"
-_MODULES = (
-    closed_book_qa,
-    commonsense,
-    coreference,
-    misc,
-    nli,
-    paraphrase,
-    reading_comprehension,
-    reading_comprehension_with_commonsense,
-    sentiment,
-    struct_to_text,
-    summarization_everyday,
-    summarization_news,
-    text_formatting,
-)
 _LEFT_OUT = ("wsc273",)
 _CAP = "[:30000]"  # what the training splits of FLAN 2021 end with
 _PARA_CRAWL = ("para_crawl_enes", "true_case", "fix_punct", "word_segment")
@@ -191,12 +161,7 @@ def _new(key: str, source: sources.Tfds, **parts: Any) -> InstructionTask:
 
 
 TASKS = (
-    *(
-        _of_2021(task)
-        for module in _MODULES
-        for task in module.TASKS
-        if task.name.partition(":")[2] not in _LEFT_OUT
-    ),
+    *(_of_2021(task) for task in flan2021.TASKS if task.name.partition(":")[2] not in _LEFT_OUT),
     _new(  # https://arxiv.org/abs/1606.06031
         "lambada",
         sources.Tfds("lambada:1.0.0", train="train", test="test"),
@@ -227,7 +192,5 @@ TASKS = (
 )
 
 LINT_ALLOW = {
-    name.replace("flan2021:", f"{FAMILY}:"): codes
-    for module in _MODULES
-    for name, codes in getattr(module, "LINT_ALLOW", {}).items()
+    name.replace("flan2021:", f"{FAMILY}:"): codes for name, codes in flan2021.LINT_ALLOW.items()
 }
