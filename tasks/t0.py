@@ -13,6 +13,8 @@ import pathlib
 from typing import Any
 
 from flantune.data import InstructionTask, TaskFamily, sources
+from flantune.data.task import Declared
+from flantune.prompting import PromptSetting
 from tasks import promptsource, t0_prompts
 
 FAMILY = "t0"
@@ -71,4 +73,30 @@ def make_task(name: str, metadata: Mapping[str, Any]) -> InstructionTask:
     return dataclasses.replace(task, source=source)
 
 
-TASKS = (TaskFamily(name=FAMILY, files=files, read_metadata=read_metadata, make_task=make_task),)
+def _declared(dataset: t0_prompts.Dataset) -> Declared:
+    """What the lists say of a dataset's tasks: training rows, and prompts by kind."""
+
+    def num_templates(setting: PromptSetting) -> int:
+        names = (*dataset.prompts,) if "direct" in setting.kinds else ()
+        names += dataset.other_prompts if "inversion" in setting.kinds else ()
+        without = dataset.with_choices if setting.options == "none" else ()
+        return 0 if setting.group else sum(name not in without for name in names)
+
+    return Declared(rows={"train": dataset.train_rows or 0}, num_templates=num_templates)
+
+
+TASKS = (
+    TaskFamily(
+        name=FAMILY,
+        files=files,
+        read_metadata=read_metadata,
+        make_task=make_task,
+        declared={
+            name: _declared(dataset)
+            for dataset in t0_prompts.DATASETS.values()
+            if dataset.train_rows
+            and dataset.name != _ANLI  # its rows are given for three tasks together
+            for name in task_names(dataset.name)
+        },
+    ),
+)

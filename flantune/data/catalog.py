@@ -110,6 +110,14 @@ class Catalog:
             raise KeyError(f"{sentence} Modules searched: {', '.join(self.modules)}.")
         return self.plans[name]
 
+    def ruled_out(self, plan: str, candidates: Collection[str]) -> frozenset[str]:
+        """Which of some tasks a held-out plan rules out.
+
+        Raises:
+            KeyError: no such plan, or a mixture that it evaluates has a member that does not exist.
+        """
+        return self._ruled_out((), plan, candidates)
+
     def left_out(self, name: str) -> frozenset[str]:
         """Names of the tasks that a mixture leaves out for its held-out plan."""
         return rates_lib.left_out(self._as_mixture(name), self._book())
@@ -125,7 +133,7 @@ class Catalog:
         return rates_lib.Book(
             tasks=self.tasks,
             mixtures=self.mixtures,
-            supports=self._supports,
+            supports=self.supports,
             ruled_out=functools.partial(self._ruled_out, plans),
             is_absent=self._is_absent,
         )
@@ -147,7 +155,8 @@ class Catalog:
         ]
         return held_out_names.ruled_out(self.tasks, candidates, evaluated, plan)
 
-    def _supports(self, task: str, setting: str) -> bool:
+    def supports(self, task: str, setting: str) -> bool:
+        """Whether a pattern over names brings a task in, in a setting."""
         found = self.tasks[task]
         # Plain SeqIO tasks are there where something names them: a pattern must not depend on that.
         if found.is_tokenized:

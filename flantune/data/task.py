@@ -170,6 +170,19 @@ class InstructionTask:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Declared:
+    """What is known of a family's task before its file is there.
+
+    Attributes:
+        rows: of each split, as published.
+        num_templates: training templates that a setting may use.
+    """
+
+    rows: Mapping[str, int]
+    num_templates: Callable[[prompting.PromptSetting], int]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskFamily:
     """Tasks that a folder of files defines, found when a run starts (importing a module reads nothing).
 
@@ -178,12 +191,14 @@ class TaskFamily:
         files: the file of each dataset below a data directory; empty where the folder is absent.
         read_metadata: what `make_task` needs of a file (JSON values); cached in the prepared store.
         make_task: the task of a dataset from its metadata.
+        declared: tasks by name, "family:dataset", of which something is known before their files are there.
     """
 
     name: str
     files: Callable[[pathlib.Path], Mapping[str, pathlib.Path]]
     read_metadata: Callable[[pathlib.Path], Mapping[str, object]]
     make_task: Callable[[str, Mapping[str, object]], InstructionTask]
+    declared: Mapping[str, Declared] = dataclasses.field(default_factory=dict)
 
 
 def check_loss_weight(task: str, weight: object, where: str = "") -> None:
