@@ -48,9 +48,8 @@ PUBLISHED_ROWS = {
     "wsc": 500, "xsum": 203_560, "yelp_polarity_reviews": 559_800,
 }  # fmt: skip
 
-_OPTION = re.compile(
-    r"\(([A-Z])\)"
-)  # UnifiedQA: "Why?\n(A) this (B) that", the line break as a backslash and an n
+# UnifiedQA writes "Why? \n (A) this (B) that", the line break as a backslash and an n.
+_OPTION = re.compile(r"\(([A-Z])\)")
 
 
 def lambada_fields(row: Mapping[str, Any]) -> Fields | None:
