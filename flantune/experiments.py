@@ -83,6 +83,7 @@ def train(
     max_bad_steps: int = 0,
     notes: Sequence[str] = (),
     wandb_project: str | None = None,
+    profile_steps: str | None = None,
     config_text: str = "",
 ) -> Results | None:
     """Trains to step `num_steps`, evaluates and reports; continues where the run folder left off.
@@ -92,7 +93,9 @@ def train(
     without an `EvalConfig` or its suites.
     """
     from flantune import training_run
+    from flantune.training import wall_time
 
+    clock = wall_time.Clock()
     settings = training_run.Settings(
         num_steps=num_steps,
         seed=seed,
@@ -100,6 +103,7 @@ def train(
         log_tasks_every_steps=log_tasks_every_steps,
         max_bad_steps=max_bad_steps,
         wandb_project=wandb_project,
+        profile_steps=profile_steps,
     )
     training_run.check_best_metric(checkpoint, evaluation)
     catalog, store = _prepared(data, splits_read(data, evaluation))
@@ -108,6 +112,7 @@ def train(
         settings,
         catalog,
         store,
+        clock,
         model=model,
         data=data,
         optimizer=optimizer,

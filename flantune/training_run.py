@@ -52,11 +52,13 @@ from flantune.training import (
     metrics,
     optimizers,
     partial,
+    profiling,
     sharding,
     state as state_lib,
     task_log,
     train_log,
     trainer,
+    wall_time,
 )
 
 
@@ -72,6 +74,7 @@ class Settings:
         max_bad_steps: so many steps whose loss is not finite are skipped; one more stops the run. What was in their
             batches is written to `bad_steps/` of the run folder.
         wandb_project: metrics go to this project of Weights & Biases too.
+        profile_steps: "10:15" traces steps 10 to 15, both included, into `profile/` of the run folder.
     """
 
     num_steps: int
@@ -80,12 +83,22 @@ class Settings:
     log_tasks_every_steps: int
     max_bad_steps: int
     wandb_project: str | None
+    profile_steps: str | None
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "log_every_steps", "log_tasks_every_steps"):
             configs.check_whole(f"experiments.train.{name}", getattr(self, name))
         for name in ("max_bad_steps", "seed"):
             configs.check_whole(f"experiments.train.{name}", getattr(self, name), 0)
+        if self.wandb_project is not None:
+            metrics.check_wandb()
+        self.steps_to_profile()
+
+    def steps_to_profile(self) -> profiling.StepRange | None:
+        """The steps that `profile_steps` names, or None."""
+        if self.profile_steps is None:
+            return None
+        return profiling.parse(self.profile_steps, self.num_steps)
 
 
 def check_best_metric(checkpoint: CheckpointConfig, evaluation: EvalConfig | None) -> None:
@@ -112,6 +125,7 @@ class TrainingRun:
         learner: model, optimizer and placement.
         evaluation: how often it is evaluated.
         evaluator: None: there is nothing to evaluate.
+        clock: of this session's wall time.
     """
 
     folder: epath.Path
@@ -124,6 +138,7 @@ class TrainingRun:
     learner: learner_lib.Learner
     evaluation: EvalConfig | None
     evaluator: evaluator_lib.Evaluator[PyTree] | None
+    clock: wall_time.Clock
 
     def train(self, checkpoint: CheckpointConfig, config_text: str) -> state_lib.TrainState:
         """The state after the last step, saved; `config_text` is what the folder keeps as its config."""
@@ -155,6 +170,8 @@ class TrainingRun:
             initial_state=initial_state,
             max_bad_steps=self.settings.max_bad_steps,
             describe_batch=lambda batch: batch_text.examples(batch, self.vocabulary, names),
+            profile_steps=self.settings.steps_to_profile(),
+            clock=self.clock,
         )
         data_log.log_counts(self.bound, self.dataset)
         _write_training_page(self.folder)
@@ -164,11 +181,13 @@ class TrainingRun:
         """Scores the last state and the baselines, and writes the reports; None: there is nothing to evaluate."""
         if self.evaluator is None or self.evaluation is None:
             return None
+        self.clock.enter(wall_time.EVALUATION)
         num_steps = self.settings.num_steps
         params = partial.all_params(final.params, self.learner.frozen)
         tuned = self.evaluator.evaluate(params, num_steps)
         untuned = self.start.params() if self.evaluation.untuned_baseline else None
         results = assembly.with_baselines(self.evaluator, tuned, untuned)
+        self.clock.enter(wall_time.SAVING)
         _write_report(
             self.folder, results, {"mixture": self.data.mixture, "steps": num_steps}, notes
         )
@@ -205,6 +224,7 @@ def build(
     settings: Settings,
     catalog: catalog_lib.Catalog,
     store: store_lib.Store,
+    clock: wall_time.Clock,
     *,
     model: ModelConfig,
     data: DataConfig,
@@ -249,6 +269,7 @@ def build(
         learner=_learner(start, optimizer, settings.num_steps),
         evaluation=evaluation,
         evaluator=evaluator,
+        clock=clock,
     )
 
 

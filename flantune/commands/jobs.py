@@ -32,6 +32,11 @@ def _add_train(commands: shared.Commands) -> None:
     parser = shared.command(commands, "train", _run_train, about)
     parser.add_argument("--run_dir", help="the run's folder (default: runs/NAME for NAME.gin)")
     parser.add_argument(
+        "--profile_steps",
+        metavar="FIRST:LAST",
+        help="trace these steps, both included, for XProf and TensorBoard: 10:15",
+    )
+    parser.add_argument(
         "--coordinator_address", help="HOST:PORT of process 0, for several processes"
     )
     parser.add_argument("--process_count", type=int, help="how many processes train together")
@@ -85,7 +90,10 @@ def _run_train(parsed: argparse.Namespace, bindings: list[str]) -> int:
     files = shared.parse_gin(parsed, bindings)
     run_dir = parsed.run_dir or f"runs/{pathlib.Path(files[-1]).stem}"
     shared.check_folder("--run_dir", run_dir)
-    job = gin_files.bind(experiments.train, run_dir=run_dir, config_text=gin_files.resolved())
+    given = {} if parsed.profile_steps is None else {"profile_steps": parsed.profile_steps}
+    job = gin_files.bind(
+        experiments.train, run_dir=run_dir, config_text=gin_files.resolved(), **given
+    )
     from flantune.training import preemption
 
     with _log_to_file(run_dir):

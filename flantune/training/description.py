@@ -5,7 +5,6 @@ The log gets the sums, `parameters.txt` of the run folder the table of parameter
 
 from collections.abc import Mapping
 import math
-import time
 
 from absl import logging
 from etils import epath
@@ -14,7 +13,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, PyTree, Shaped
 
 from flantune import atomic
-from flantune.training import partial, sharding, state as state_lib, train_log
+from flantune.training import partial, sharding, state as state_lib
 
 FILE = "parameters.txt"
 
@@ -72,14 +71,11 @@ def _share(trained: int, frozen: int) -> str:
     return f"{trained:,} of {total:,} parameters ({100 * trained / total:.2f} %) are trained"
 
 
-def describe_first_step(
-    log: train_log.TrainLog, batch: Mapping[str, Shaped[Array, "batch ..."]], start_s: float
-) -> None:
-    """Waits for the first step, which compiles, and logs what it took and the global batch."""
-    log.wait()
+def describe_first_step(batch: Mapping[str, Shaped[Array, "batch ..."]], elapsed_s: float) -> None:
+    """Logs how long it took until the first step, which compiles, was done, and its global batch."""
     logging.info(
         "First step done after %.1f s. Global batch: %s rows, inputs of %s tokens, targets of %s.",
-        time.monotonic() - start_s,
+        elapsed_s,
         *batch["encoder_input_tokens"].shape,
         batch["decoder_target_tokens"].shape[1],
     )

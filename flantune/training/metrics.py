@@ -7,6 +7,7 @@ tasks (`flantune/metrics.py`). Read `train_log.py` next, which gathers what the 
 
 from collections.abc import Mapping, Sequence
 import hashlib
+import importlib.util
 import json
 import math
 import os
@@ -90,14 +91,19 @@ class MetricWriter:
             self._wandb.finish()
 
 
-def _wandb_run(run_dir: epath.Path, project: str) -> Any:  # an optional package
-    """The Weights & Biases run of a run folder; a folder that is resumed continues its run there."""
-    try:
-        import wandb
-    except ModuleNotFoundError as error:
+def check_wandb() -> None:
+    """Raises ValueError where Weights & Biases is not installed."""
+    if importlib.util.find_spec("wandb") is None:
         raise ValueError(
             "experiments.train.wandb_project is set, but wandb is not installed: pip install 'flantune[wandb]'."
-        ) from error
+        )
+
+
+def _wandb_run(run_dir: epath.Path, project: str) -> Any:  # an optional package
+    """The Weights & Biases run of a run folder; a folder that is resumed continues its run there."""
+    check_wandb()
+    import wandb
+
     folder = os.fspath(run_dir)
     identity = hashlib.sha256(folder.encode()).hexdigest()[:16]
     local = tempfile.gettempdir() if "://" in folder else folder

@@ -33,6 +33,7 @@ class Progress:
             text = f"loss {values['train/loss']:.4f}  accuracy {values['train/accuracy']:.3f}"
         if "train/seconds_per_step" in values:
             left_s = values["train/seconds_per_step"] * (self._num_steps - step)
+            text += f"  {values['train/seconds_per_step']:.3g} s a step"
             text += f"  {values['train/tokens_per_second']:,.0f} tokens/s"
             text += _shares(values)
             text += f"  {datetime.timedelta(seconds=round(left_s))} left"

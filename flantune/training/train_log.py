@@ -22,6 +22,7 @@ from flantune.training import (
     step as step_lib,
     step_times,
     task_log,
+    wall_time,
 )
 
 # The host may run this many steps ahead of the device: enough to keep it busy, few enough to bound the batches that
@@ -69,6 +70,7 @@ class TrainLog:
         start_step: steps done before.
         num_steps: of the whole run.
         settings: what to write.
+        clock: is told which steps are done, and gives goodput to the lines.
         place: what was saved with the checkpoint from which the run continues: `state()` of its log.
     """
 
@@ -78,10 +80,12 @@ class TrainLog:
         start_step: int,
         num_steps: int,
         settings: LogSettings,
+        clock: wall_time.Clock,
         place: Mapping[str, typing.Any] | None = None,  # Any: whatever JSON holds
     ):
         place = place or {}
         self._settings = settings
+        self._clock = clock
         self._tasks = task_log.TaskLog(settings.tasks, place.get("tasks", {}))
         self._writer = metrics_lib.MetricWriter(
             run_dir, resume_step=start_step, wandb_project=settings.wandb_project
@@ -110,6 +114,7 @@ class TrainLog:
         self._flush()  # only the line of the last step that was read can still grow
         step, metrics, running = self._on_device.popleft()
         numbers = {name: float(value) for name, value in metrics.items() if not value.ndim}
+        self._clock.done(step)
         self._window.append(numbers)
         if numbers.get(step_lib.BAD_STEPS):
             self._bad_steps.append(step)
@@ -129,7 +134,7 @@ class TrainLog:
     def _close_window(self, step: int) -> None:
         values = metrics_lib.summarise(self._window) | self._speed.close()
         if jax.process_index() == 0:
-            values |= memory.used()
+            values |= memory.used() | {"train/goodput": self._clock.wall_time().goodput}
         self._window = []
         self._progress.update(step, values)
         self.write(step, values)

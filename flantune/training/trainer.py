@@ -8,7 +8,6 @@ Read `step.py` for the mathematics of a step, `train_log.py` for what is logged.
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import dataclasses
-import time
 from typing import Protocol, runtime_checkable
 
 from absl import logging
@@ -25,9 +24,11 @@ from flantune.training import (
     learner as learner_lib,
     partial,
     preemption,
+    profiling,
     state as state_lib,
     step as step_lib,
     train_log,
+    wall_time,
 )
 
 
@@ -75,13 +76,14 @@ def train(
     initial_state: state_lib.TrainState | None = None,
     max_bad_steps: int = 0,
     describe_batch: bad_steps_lib.DescribeBatch | None = None,
+    profile_steps: profiling.StepRange | None = None,
+    clock: wall_time.Clock | None = None,
 ) -> state_lib.TrainState:
     """The state after `learner.num_steps` updates, counted from the start of the run folder, not of this call.
 
-    Saves every `checkpoint_config.save_every_steps` steps and after the last; of frozen parameters only their
-    fingerprint. `initial_state` counts only when the run folder has no checkpoint, and its arrays are gone then; without
-    it parameters come from the seed. Up to `max_bad_steps` steps whose loss is not finite are skipped; `describe_batch`
-    says what was in them.
+    Saves every `checkpoint_config.save_every_steps` steps and after the last; of frozen parameters only a fingerprint.
+    `initial_state` counts only when the run folder has no checkpoint, and its arrays are gone then. Up to `max_bad_steps`
+    steps whose loss is not finite are skipped; `describe_batch` says what was in them. `clock` has the session's wall time.
 
     Raises:
         Stopped: a signal asked for it (SIGTERM, or Ctrl-C), and the step in progress is saved.
@@ -89,7 +91,7 @@ def train(
         ValueError: the run folder is of another model, of other frozen parameters or beyond the learner's steps, or the
             batches end early.
     """
-    start_s = time.monotonic()
+    clock = clock or wall_time.Clock()
     checkpoints = checkpoints_lib.Checkpoints(run_dir, checkpoint_config)
     with (
         jax.set_mesh(learner.mesh),
@@ -99,8 +101,11 @@ def train(
         saver = _Saver(checkpoints, batches, _fingerprint(learner))
         state, place = _first_state(learner, saver, initial_state)
         description.describe(run_dir, learner.model, state, learner.frozen, learner.mesh)
-        run_log = train_log.TrainLog(run_dir, int(state.step), learner.num_steps, log, place)
-        with contextlib.closing(run_log):
+        step = int(state.step)
+        clock.begin(run_dir, step, learner.num_steps)
+        run_log = train_log.TrainLog(run_dir, step, learner.num_steps, log, clock, place)
+        profiler = profiling.Profiler(run_dir, profile_steps, step)
+        with contextlib.closing(run_log), contextlib.closing(profiler):
             loop = _Loop(
                 learner=learner,
                 take_step=learner.make_step(len(log.tasks)),
@@ -116,7 +121,8 @@ def train(
                     count=place.get("bad_steps", 0),
                     describe_batch=describe_batch,
                 ),
-                start_s=start_s,
+                profiler=profiler,
+                clock=clock,
             )
             return loop.run(state)
 
@@ -148,27 +154,36 @@ class _Loop:
     log: train_log.TrainLog
     request: preemption.StopRequest
     bad_steps: bad_steps_lib.BadSteps
-    start_s: float
+    profiler: profiling.Profiler
+    clock: wall_time.Clock
 
     def run(self, state: state_lib.TrainState) -> state_lib.TrainState:
         """The last state, saved; raises Stopped where a signal came before it."""
         start_step = int(state.step)
         for step in range(start_step + 1, self.learner.num_steps + 1):
-            with self.log.fetching():
-                host_batch = self._next_batch(step)
-                self.bad_steps.keep(step, host_batch)
-                batch = self.learner.place(host_batch)
-            state, metrics = self.take_step(state, batch)
+            if self.profiler.begins_at(step):
+                self._start_profile()
+            with jax.profiler.StepTraceAnnotation(profiling.STEP, step_num=step):
+                batch = self._fetch(step)
+                state, metrics = self.take_step(state, batch)
             self.log.add(step, metrics)
             if step == start_step + 1:
-                description.describe_first_step(self.log, batch, self.start_s)
+                self.log.wait()
+                description.describe_first_step(batch, self.clock.elapsed_s())
+                self.clock.enter(wall_time.STEPS)
             stop = self.request.is_due(step)
             self.bad_steps.check(self.log.take_bad_steps())
             self._pause(step, state, metrics, stop)
             if stop:
                 self._stop(step)
-        self.saver.checkpoints.wait()
+        self._wait_for_saves()
         return state
+
+    def _fetch(self, step: int) -> Mapping[str, Shaped[Array, "batch ..."]]:
+        with self.log.fetching():
+            host_batch = self._next_batch(step)
+            self.bad_steps.keep(step, host_batch)
+            return self.learner.place(host_batch)
 
     def _next_batch(self, step: int) -> bad_steps_lib.HostBatch:
         try:
@@ -178,8 +193,17 @@ class _Loop:
                 f"The batches ended before step {step} of {self.learner.num_steps}: a training iterator must be endless."
             ) from error
 
-    def _stop(self, step: int) -> None:
+    def _start_profile(self) -> None:
+        with self.log.paused():
+            self.profiler.start()
+
+    def _wait_for_saves(self) -> None:
+        self.clock.enter(wall_time.SAVING)
         self.saver.checkpoints.wait()
+        self.clock.write()
+
+    def _stop(self, step: int) -> None:
+        self._wait_for_saves()
         saved = self.saver.checkpoints.path(step)
         logging.warning(
             "Stopped by %s after step %d of %d; resumable: saved in %s, and the same command continues from there.",
@@ -193,19 +217,38 @@ class _Loop:
     def _pause(
         self, step: int, state: state_lib.TrainState, metrics: step_lib.Metrics, stop: bool
     ) -> None:
-        """Calls back and saves, where that is due after a step."""
+        """Ends a trace, calls back and saves, where that is due after a step."""
+        traced = self.profiler.ends_at(step)
         due = [callback for callback in self.callbacks if step % callback.every_steps == 0]
         save = stop or step == self.learner.num_steps or step % self.save_every_steps == 0
-        if not due and not save:
+        if not (traced or due or save):
             return
         with self.log.paused():
             self.bad_steps.check(self.log.take_bad_steps())
-            found: dict[str, float] = {}
-            for callback in due:
-                found |= callback.on_step(step, state, metrics) or {}
+            if traced:
+                self.clock.enter(wall_time.PROFILING)
+                self.profiler.stop()
+            found = self._call_back(due, step, state, metrics)
             self.log.write(step, found)
             if save:
+                self.clock.enter(wall_time.SAVING)
                 self.saver.save(step, state, self.log, self.bad_steps.count, found)
+            self.clock.enter(wall_time.STEPS)
+
+    def _call_back(
+        self,
+        due: Sequence[Callback],
+        step: int,
+        state: state_lib.TrainState,
+        metrics: step_lib.Metrics,
+    ) -> dict[str, float]:
+        """The metrics of the callbacks that are due."""
+        found: dict[str, float] = {}
+        if due:
+            self.clock.enter(wall_time.EVALUATION)
+        for callback in due:
+            found |= callback.on_step(step, state, metrics) or {}
+        return found
 
 
 @dataclasses.dataclass(frozen=True)

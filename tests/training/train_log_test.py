@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from flantune.training import memory, metrics, step_times, train_log
+from flantune.training import memory, metrics, step_times, train_log, wall_time
 
 
 def _step(loss):
@@ -17,7 +17,7 @@ def _step(loss):
 
 def _log(run_dir, every_steps, *, start_step=0, place=None, **settings):
     settings = train_log.LogSettings(every_steps=every_steps, **settings)
-    return train_log.TrainLog(run_dir, start_step, 10, settings, place)
+    return train_log.TrainLog(run_dir, start_step, 10, settings, wall_time.Clock(), place)
 
 
 def test_log_writes_a_line_per_window_and_keeps_the_open_one(tmp_path):

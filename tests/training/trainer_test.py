@@ -29,7 +29,7 @@ def _assert_same(actual, expected):
 
 def _lines_without_times(run_dir):
     """Metrics but for those of the machine: times and memory."""
-    of_machine = ("second", "bytes")
+    of_machine = ("second", "bytes", "goodput")
     return [
         {
             name: value
