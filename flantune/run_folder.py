@@ -1,7 +1,8 @@
 """What a run folder says about its run: config, versions, devices, mixture, log.
 
 config.gin  versions.json  mixture.json  log.txt     written here, at the start
-parameters.txt  metrics.jsonl  tensorboard/  checkpoints/  eval/  report.*  training.html     written by training and evaluation
+parameters.txt  metrics.jsonl  tensorboard/  wall_time.json  profile/  checkpoints/     written by training
+eval/  report.*  training.html     written by evaluation and at the end
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The training of a run as one self-contained HTML page: loss of all, of every cluster and of every task.
+"""The training of a run as one self-contained HTML page: losses of all, clusters and tasks, speed, memory, wall time.
 
 Frame and style are those of the report (`evaluation/`). The page loads nothing and runs no script. Every text from
 outside passes through `_text`, which escapes it.
@@ -7,18 +7,28 @@ outside passes through `_text`, which escapes it.
 from collections.abc import Iterator
 import html
 
-from flantune.evaluation import page_style, plots
+from flantune.evaluation import page_style, plots, tables
 from flantune.training_curves import Curve, TrainingCurves
 
 _METHOD = (
     "Losses of clusters and tasks are cross entropy in nats per target token, without z-loss, over the tokens since the "
     "line before, from the same forward passes as the training loss. Thin lines are the tasks of a cluster."
 )
+_WALL_TIME = (
+    "Over all starts of the run. Lost steps were done again after a restart. Goodput is the share of the wall time in steps "
+    "that were not lost; start includes preparation, loading and the first step, which compiles."
+)
 _CARDS = {
     "loss": "training loss, nats per token",
     "accuracy": "accuracy on target tokens",
+    "goodput": "goodput: wall time in steps that count",
     "tokens_per_second": "tokens per second",
+    "examples_per_second": "examples per second",
     "seconds_per_step": "seconds a step",
+    "data_wait_share": "of the time of steps is data wait",
+    "model_flops_utilisation": "model FLOPs utilisation",
+    "device_peak_bytes": "memory of the fullest device, at most",
+    "host_peak_bytes": "memory of the host, at most",
 }
 
 
@@ -27,6 +37,7 @@ def render(curves: TrainingCurves) -> str:
     body = [
         f"<header><h1>Training</h1><p>{_text(curves.run_dir)}</p></header>",
         *_overall(curves),
+        *_wall_time(curves),
         *_clusters(curves),
         *_tasks(curves),
         f"<footer><p>{_text(_METHOD)}</p></footer>",
@@ -40,11 +51,20 @@ def _overall(curves: TrainingCurves) -> Iterator[str]:
     for name, about in _CARDS.items():
         if name in curves.overall:
             step, value = curves.overall[name][-1]
-            shown = f"{value:,.0f}" if value >= 100 else f"{value:.3f}"
+            shown = _text(tables.fact_text(name, value))
             yield f'<div class="card"><p>{about}</p><p><strong>{shown}</strong></p><p>at step {step:,}</p></div>'
     yield "</div>"
     yield _plot(plots.loss_svg(curves.overall["loss"], "training-loss"), "Training loss by step")
     yield "</section>"
+
+
+def _wall_time(curves: TrainingCurves) -> Iterator[str]:
+    if not curves.wall_time:
+        return
+    yield '<section id="wall-time"><h2>Wall time</h2><dl>'
+    for label, value in tables.run_facts(curves.wall_time):
+        yield f"<div><dt>{_text(label)}</dt><dd>{_text(value)}</dd></div>"
+    yield f"</dl><p class='small'>{_text(_WALL_TIME)}</p></section>"
 
 
 def _clusters(curves: TrainingCurves) -> Iterator[str]:

@@ -352,12 +352,14 @@ def _write_report(
     """Writes the three reports of a run; process 0 alone does."""
     if jax.process_index() != 0:
         return
+    curves = training_curves.read(folder, metrics.read_metrics(folder))
     facts = {
         **run,
         **assembly.start_facts(folder),
         "training_seconds": round(assembly.training_seconds(folder)),
+        **curves.wall_time,
+        **curves.figures(),
         "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "notes": list(notes),
     }
-    curves = training_curves.read(folder, metrics.read_metrics(folder))
     report.write_report(folder, results.tuned, results.baselines, facts, curves.losses())

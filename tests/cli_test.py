@@ -91,7 +91,7 @@ def trained(workplace, request):
         patch.chdir(workplace)
         patch.setenv("FLANTUNE_PREPARED_DIR", str(workplace / "prepared"))
         patch.syspath_prepend(str(workplace))
-        assert cli.main(["train", "tiny_run.gin"]) == 0
+        assert cli.main(["train", "tiny_run.gin", "--profile_steps", "2:3"]) == 0
     return workplace / "runs" / "tiny_run"
 
 
@@ -110,6 +110,8 @@ def test_training_leaves_a_complete_run_folder(trained):
         "parameters.txt",
         "log.txt",
         "metrics.jsonl",
+        "wall_time.json",
+        "profile/plugins/profile",
         "report.json",
         "report.md",
         "report.html",
@@ -137,13 +139,28 @@ def test_the_report_has_the_training_loss_of_each_task_and_cluster(trained):
     assert loss["tasks"]["cli:long"]["last"]["step"] == 5  # the run's last, as it is a short one
 
 
+def test_the_report_says_where_the_wall_time_went(trained):
+    run = json.loads((trained / "report.json").read_text())["run"]
+    assert (run["sessions"], run["lost_steps"]) == (1, 0)
+    phases = [
+        f"{phase}_seconds" for phase in ("start", "steps", "profiling", "evaluation", "saving")
+    ]
+    assert all(run[phase] > 0 for phase in phases)
+    assert sum(run[phase] for phase in phases) == pytest.approx(run["wall_seconds"])
+    assert run["goodput"] == pytest.approx(run["steps_seconds"] / run["wall_seconds"])
+    assert run["median_tokens_per_second"] > 0
+    assert run["host_peak_bytes"] > 2**24
+
+
 def test_training_again_only_reports(trained, capsys):
     before = (trained / "checkpoints" / "checkpoint_5").stat().st_mtime_ns
+    wall_time = (trained / "wall_time.json").read_text()
     assert cli.main(["train", "tiny_run.gin", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["summary"]["copy"] == {"seen": 1.0}
     assert (trained / "checkpoints" / "checkpoint_5").stat().st_mtime_ns == before
     steps = [json.loads(line)["step"] for line in (trained / "metrics.jsonl").open()]
     assert len(steps) == len(set(steps))
+    assert (trained / "wall_time.json").read_text() == wall_time
 
 
 def test_eval_uses_the_run_s_own_config(trained, capsys):

@@ -109,7 +109,7 @@ def shortened(command):
     command = command.replace("v5e:16x16", "h200:64")
     command = command.replace("launch/local.sh", "flantune train")
     if " train " in f" {command} ":
-        command += f" {SHORT}"
+        command = command.replace("10:15", "1:2") + f" {SHORT}"
     if "super_ni_tiny" in command:
         command += " --gin.DataConfig.vocabulary=bytes --gin.DataConfig.inputs_length=256"
     return command

@@ -197,12 +197,18 @@ def _loss_rows(curves: Mapping[tuple[str, str], Curve]) -> list[list[str]]:
 
 
 def run_facts(run: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Label and text of each fact but the notes; "..._seconds" becomes a time in minutes."""
-    return [(_fact_label(key), _fact(key, value)) for key, value in run.items() if key != "notes"]
+    """Label and text of each fact but the notes."""
+    return [
+        (_fact_label(key), fact_text(key, value)) for key, value in run.items() if key != "notes"
+    ]
 
 
 def _fact_label(key: str) -> str:
-    return key.replace("seconds", "time").replace("_", " ")
+    if key.endswith("seconds"):
+        key = key.removesuffix("seconds") + "time"
+    elif key.endswith("bytes"):
+        key = key.removesuffix("bytes") + "memory"
+    return key.replace("_", " ")
 
 
 def notes(run: Mapping[str, object]) -> list[str]:
@@ -211,13 +217,22 @@ def notes(run: Mapping[str, object]) -> list[str]:
     return [value] if isinstance(value, str) else [str(item) for item in value]  # type: ignore[attr-defined]
 
 
-def _fact(key: str, value: object) -> str:
-    if key.endswith("seconds") and isinstance(value, int | float):
+def fact_text(key: str, value: object) -> str:
+    """A fact for readers: "..._seconds" in minutes, "..._bytes" in GiB, shares of time and speed in percent."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if key.endswith("seconds"):
         minutes, seconds = divmod(round(value), 60)
-        return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return f"{minutes:,} min {seconds:02d} s" if minutes else f"{seconds} s"
+    if key.endswith("bytes"):
+        return f"{value / 2**30:.2f} GiB"
+    if key.endswith(("goodput", "wait_share", "utilisation")):
+        return f"{100 * value:.1f} %"
+    return f"{value:,}" if isinstance(value, int) else _decimal(value)
+
+
+def _decimal(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
 def visible(text: str, limit: int = 600) -> str:

@@ -78,6 +78,19 @@ class WallTime:
             useful_s += session.seconds.get(STEPS, 0.0) * (done - lost) / max(done, 1)
         return useful_s / self.total_s if self.total_s else 0.0
 
+    def as_json(self) -> dict[str, float]:
+        """Goodput, numbers of sessions and lost steps, and seconds: of all, and by phase; nothing without a session."""
+        if not self.sessions:
+            return {}
+        phases = dict.fromkeys(phase for session in self.sessions for phase in session.seconds)
+        return {
+            "goodput": self.goodput,
+            "sessions": len(self.sessions),
+            "lost_steps": sum(self.lost_steps()),
+            "wall_seconds": self.total_s,
+            **{f"{phase}_seconds": self.phase_s(phase) for phase in phases},
+        }
+
 
 def read(run_dir: epath.PathLike) -> WallTime:
     """The sessions that a run folder knows; none where the file is missing.

@@ -1,6 +1,7 @@
 """`flantune report`: curves of a run folder and the page that shows them."""
 
 import html.parser
+import itertools
 import json
 
 import pytest
@@ -14,6 +15,12 @@ LINES = [
         "train/loss": 3.0,
         "train/accuracy": 0.2,
         "train/tokens_per_second": 1234.5,
+        "train/examples_per_second": 8.25,
+        "train/seconds_per_step": 0.5,
+        "train/data_wait_seconds_per_step": 0.125,
+        "train/model_flops_utilisation": 0.4,
+        "train/device_peak_bytes": 3 * 2**30,
+        "train/goodput": 0.75,
         "train/task/qa:a/cross_entropy": 3.0,
         "train/task/qa:<b>/cross_entropy": 4.0,
         "train/cluster/qa/cross_entropy": 3.5,
@@ -33,6 +40,25 @@ MIXTURE = [
     {"task": "qa:a", "cluster": "qa"},
     {"task": "qa:<b>", "cluster": "qa"},
     {"task": "nli:c", "cluster": "nli"},
+]
+
+
+# 100 s, of which 60 in steps; half of the first session's steps were done again.
+SESSIONS = [
+    {
+        "started": 0.0,
+        "until": 60.0,
+        "first_step": 1,
+        "last_step": 20,
+        "seconds": {"start": 20.0, "steps": 40.0},
+    },
+    {
+        "started": 1000.0,
+        "until": 1040.0,
+        "first_step": 11,
+        "last_step": 40,
+        "seconds": {"start": 5.0, "steps": 20.0, "evaluation": 15.0},
+    },
 ]
 
 
@@ -84,6 +110,28 @@ def test_the_page_has_a_plot_for_the_loss_and_for_each_cluster_and_a_row_for_eac
     assert "b" not in page.tags  # the name of a task is text
     assert "qa:<b>" in page.words
     assert "3.500 at step 20, 1.500 at step 40" in "".join(page.words)
+
+
+def test_speed_memory_and_wall_time_are_shown(run_dir, capsys):
+    (run_dir / "wall_time.json").write_text(json.dumps({"sessions": SESSIONS}))
+    assert cli.main(["report", str(run_dir), "--json"]) == 0
+    curves = json.loads(capsys.readouterr().out)
+    assert curves["overall"]["data_wait_share"] == [[20, 0.25]]
+    assert curves["wall_time"] == {
+        "goodput": 0.4,
+        "sessions": 2,
+        "lost_steps": 10,
+        "wall_seconds": 100,
+        "start_seconds": 25,
+        "steps_seconds": 60,
+        "evaluation_seconds": 15,
+    }
+    words = _Page((run_dir / "training.html").read_text()).words
+    for shown in ("1,234", "8.250", "0.500", "25.0 %", "40.0 %", "3.00 GiB", "75.0 %"):
+        assert shown in words
+    facts = dict(itertools.pairwise(words))
+    assert (facts["goodput"], facts["wall time"]) == ("40.0 %", "1 min 40 s")
+    assert (facts["lost steps"], facts["evaluation time"]) == ("10", "15 s")
 
 
 def test_the_page_goes_where_it_is_asked_to(run_dir, tmp_path):

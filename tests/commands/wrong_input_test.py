@@ -195,6 +195,23 @@ def test_a_run_that_is_refused_leaves_no_folder(capsys, tmp_path):
     assert (tmp_path / "old" / "config.gin").read_text() == RUN
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--profile_steps", "3:6"], "must lie within the run: experiments.train.num_steps is 5"),
+        (["--profile_steps", "3"], "profile_steps must be FIRST:LAST, both included"),
+        (["--gin.experiments.train.wandb_project=p"], "wandb is not installed: pip install"),
+    ],
+)
+def test_what_cannot_be_watched_is_said_before_anything_is_prepared(
+    capsys, tmp_path, monkeypatch, flags, expected
+):
+    monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
+    assert expected in fails(capsys, "train", "run.gin", "--run_dir", "new", *flags)
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "prepared").exists()
+
+
 def test_fewer_than_one_worker_is_an_error_and_no_endless_loop():
     with pytest.raises(ValueError, match="at least 1, not -1"):
         list(workers.run(len, ["a"], -1))
