@@ -238,7 +238,8 @@ class OptimizerConfig:
         name: "adafactor" (T5's fine-tuning optimizer) or "adamw".
         learning_rate: multiplied by every factor of the schedule; the peak, except under rsqrt_decay.
         schedule: factors multiplied, by t5x's names: constant, linear_warmup, linear_decay, rsqrt_decay, cosine_decay.
-        decay_steps: step at which linear_decay and cosine_decay reach zero; None: the run's number of steps.
+        decay_steps: step at which linear_decay and cosine_decay end; None: the run's number of steps.
+        end_fraction: of the learning rate, where they end.
         max_grad_norm: clip gradients to this global norm; 0: no clipping.
         z_loss: weight of the squared log-partition, in nats squared per token.
         microbatches: parts that a batch is cut into, one after another through the model, to save memory; gradients are
@@ -252,6 +253,7 @@ class OptimizerConfig:
     schedule: tuple[str, ...] = ("constant",)
     warmup_steps: int = 0
     decay_steps: int | None = None
+    end_fraction: float = 0.0
     weight_decay: float = 0.0
     beta1: float = 0.9
     beta2: float = 0.999
@@ -267,7 +269,7 @@ class OptimizerConfig:
         _check_not_negative(
             self, "learning_rate", "warmup_steps", "weight_decay", "max_grad_norm", "z_loss"
         )
-        _check_fraction(self, "beta1", "beta2", "label_smoothing")
+        _check_fraction(self, "beta1", "beta2", "label_smoothing", "end_fraction")
         _check_positive(self, "microbatches", "vocabulary_chunks")
 
 

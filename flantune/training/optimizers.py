@@ -24,7 +24,7 @@ def make_schedule(config: OptimizerConfig, num_steps: int) -> Schedule:
 
     constant: 1. linear_warmup: from 0 at step 0 to 1 at `warmup_steps`. rsqrt_decay: 1 / sqrt(max(step, warmup_steps)),
     not normalised, so that t5x's `constant * rsqrt_decay` with base 1.0 is learning_rate=1.0 here. linear_decay and
-    cosine_decay: 1 until `warmup_steps`, then falling to 0 at `decay_steps`, and 0 from there.
+    cosine_decay: 1 until `warmup_steps`, then falling to `end_fraction` at `decay_steps`, and that from there.
     Source: create_learning_rate_scheduler in t5x/utils.py. Departures: the learning rate is a factor exactly once, with or
     without "constant"; linear_decay holds no warmup; cosine_decay does not rise again.
 
@@ -47,12 +47,16 @@ def make_schedule(config: OptimizerConfig, num_steps: int) -> Schedule:
     def progress(step: Float[Array, ""]) -> Float[Array, ""]:
         return jnp.clip((step - warmup_steps) / (decay_steps - warmup_steps), 0.0, 1.0)
 
+    def down(share: Float[Array, ""]) -> Float[Array, ""]:
+        """From 1 to the end of a decay."""
+        return config.end_fraction + (1.0 - config.end_fraction) * share
+
     factors: dict[str, Callable[[Float[Array, ""]], Float[Array, ""] | float]] = {
         "constant": lambda step: 1.0,
         "linear_warmup": lambda step: jnp.minimum(1.0, step / warmup_steps),
         "rsqrt_decay": lambda step: 1.0 / jnp.sqrt(jnp.maximum(step, warmup_steps)),
-        "linear_decay": lambda step: 1.0 - progress(step),
-        "cosine_decay": lambda step: 0.5 * (1.0 + jnp.cos(jnp.pi * progress(step))),
+        "linear_decay": lambda step: down(1.0 - progress(step)),
+        "cosine_decay": lambda step: down(0.5 * (1.0 + jnp.cos(jnp.pi * progress(step)))),
     }
     unknown = [name for name in config.schedule if name not in factors]
     if unknown:

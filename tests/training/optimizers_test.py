@@ -34,6 +34,19 @@ def test_schedule_has_the_value_worked_out_by_hand(schedule, warmup_steps, decay
 
 
 @pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("linear_decay", {0: 0.1, 50: 0.06, 100: 0.02, 150: 0.02}),
+        ("cosine_decay", {0: 0.1, 50: 0.06, 100: 0.02, 150: 0.02}),
+    ],
+)
+def test_a_decay_may_end_above_zero(schedule, expected):
+    rate = optimizers.make_schedule(_config(schedule=(schedule,), end_fraction=0.2), num_steps=100)
+    actual = {step: float(rate(step)) for step in expected}
+    assert actual == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize(
     ("overrides", "message"),
     [
         ({"schedule": ("linear_warmup",)}, "warmup_steps of at least 1"),
