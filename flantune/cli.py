@@ -25,6 +25,7 @@ from flantune.commands import (
     lint,
     preflight,
     promptsource,
+    recipes,
     report,
     shared,
     show,
@@ -74,6 +75,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (
         jobs,
+        recipes,
         compile,
         preflight,
         convert,

@@ -103,6 +103,10 @@ MIXTURES = (
     # Tk-Instruct's two tracks: 100 instances a task, each in one of the five encodings, equally often.
     Mixture(name="tk_instruct_train", rates={"tk_train:*": proportional(cap=tk_instruct.ROWS)}),
     Mixture(name="tk_instruct_test", rates={"tk_test:*": equal()}),
+    Mixture(  # the encoding of the paper's headline results
+        name="tk_instruct_train_definition_positive_2",
+        rates={"tk_train:*#definition_positive_2": proportional(cap=tk_instruct.ROWS)},
+    ),
     # Instruction rows as published, each row as often as any other.
     Mixture(name="alpaca", rates={"alpaca:alpaca": equal()}),
     Mixture(name="flan_alpaca", rates={"flan_alpaca:alpaca": equal()}),
