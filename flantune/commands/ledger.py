@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from flantune.data import ledger as ledger_lib
 
 _FILE_WIDTH = 200
+_TASKS = "tasks"  # the package whose modules --published searches where no run file names some
 
 
 def add(commands: shared.Commands) -> None:
     about = (
         "Show what a run will train on, task by task: examples, tokens, epochs, what is cut and dropped. With --diff, what "
-        "differs between two runs. With --actual, what a run folder has trained on, beside its plan."
+        "differs between two runs. With --actual, what a run folder has trained on, beside its plan. With --published, what "
+        "mixtures are by published row counts, before any data are there."
     )
     parser = shared.command(commands, "ledger", _run, about)
     parser.add_argument("--mixture", help="mixture or task (default: the run's)")
@@ -34,9 +36,9 @@ def add(commands: shared.Commands) -> None:
     parser.add_argument("--html", metavar="FILE", help="write a page: a plan with plots, or counts")
     parser.add_argument(
         "--by",
-        choices=("task", "template"),
+        choices=("task", "template", "setting"),
         default="task",
-        help="with --actual: the lines of the table and of --csv (default: task)",
+        help="lines of the table: templates go with --actual and its --csv, settings with --published (default: task)",
     )
     parser.add_argument(
         "--diff",
@@ -50,15 +52,30 @@ def add(commands: shared.Commands) -> None:
         metavar="RUN_DIR",
         help="compare what a run's last checkpoint has counted with the plan for as many steps",
     )
+    parser.add_argument(
+        "--published",
+        nargs="+",
+        metavar="MIXTURE",
+        help="shares of mixtures, side by side, by published row counts; reads no data. Without a --gin_file, every module "
+        "of tasks/ is searched",
+    )
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    if parsed.diff and parsed.checkpoint:
-        raise ValueError("--diff and --actual exclude each other.")
+    modes = {"--diff": parsed.diff, "--actual": parsed.checkpoint, "--published": parsed.published}
+    given = [flag for flag, value in modes.items() if value]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} exclude each other.")
+    if parsed.published and parsed.html:
+        raise ValueError("--html is for a plan or --actual; --published has --csv and --json.")
     if parsed.diff and (parsed.csv or parsed.html):
         raise ValueError("--csv and --html are for a plan or --actual; --diff has --json.")
-    if parsed.by != "task" and not parsed.checkpoint:
-        raise ValueError(f"--by {parsed.by} needs --actual: templates are drawn as a run goes.")
+    if parsed.by == "template" and not parsed.checkpoint:
+        raise ValueError("--by template needs --actual: templates are drawn as a run goes.")
+    if parsed.by == "setting" and not parsed.published:
+        raise ValueError(
+            "--by setting needs --published: a plan has a line for each setting anyway."
+        )
     shared.check_output("--csv", parsed.csv)
     shared.check_output("--html", parsed.html)
     if parsed.mixture:
@@ -67,6 +84,8 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
         _show_actual(parsed, bindings)
     elif parsed.diff:
         _show_diff(parsed, bindings)
+    elif parsed.published:
+        _show_published(parsed, bindings)
     else:
         _show_plan(parsed, bindings)
     return 0
@@ -102,6 +121,21 @@ def _show_diff(parsed: argparse.Namespace, bindings: list[str]) -> None:
     found = ledger_diff.diff(first, second)
     view = ledger_text.diff_text(found)
     show.write(found.to_json(), view, as_json=parsed.json, console=_console())
+
+
+def _show_published(parsed: argparse.Namespace, bindings: list[str]) -> None:
+    from flantune import atomic, configs, gin_files, published_text, show
+    from flantune.data import published
+
+    modules = shared.modules_of(_TASKS) if not parsed.files and not parsed.gin_file else ()
+    shared.parse_gin(parsed, bindings, defaults=[f"configs.DataConfig.modules={modules!r}"])
+    named = gin_files.binding(configs.DataConfig, "modules")
+    assert isinstance(named, tuple | list)
+    found = published.plan(tuple(named), parsed.published)
+    if parsed.csv:
+        atomic.write_text(parsed.csv, published_text.to_csv(found))
+    view = published_text.text(found, parsed.by)
+    show.write(published_text.to_json(found), view, as_json=parsed.json, console=_console())
 
 
 def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:

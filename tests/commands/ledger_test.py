@@ -1,13 +1,14 @@
 """`flantune ledger`: the plan as table, JSON, CSV and page; the difference of two; counted against planned."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
 import pytest
 
 from flantune import cli, testing
-from flantune.data import Mixture, equal
+from flantune.data import Mixture, equal, proportional
 from flantune.prompting import Template
 
 RUN = testing.run_file(
@@ -180,3 +181,66 @@ def test_counted_against_planned(capsys, module):
     config.write_text(config.read_text().replace("'planned'", "'half'"))
     assert cli.main(["ledger", "--actual", "changed"]) == 2
     assert "trained on other tasks" in capsys.readouterr().err
+
+
+def test_published_shows_mixtures_side_by_side_without_data(capsys, tmp_path):
+    mixtures = [
+        Mixture(
+            name="capped",
+            rates={"public:a": proportional(cap=30), "public:b": proportional(cap=30)},
+        ),
+        Mixture(name="nested", rates={"capped": 1, "public:b#2_shot": 1}),
+    ]
+    tasks = [
+        dataclasses.replace(task, name=f"public:{name}", published_rows={"train": rows})
+        for task, name, rows in zip(TASKS, "ab", (90, 10), strict=True)
+    ]
+    (tmp_path / "run.gin").write_text(
+        RUN.replace("ledger_command_tasks", "published_command_tasks")
+    )
+    file = tmp_path / "published.csv"
+    arguments = [
+        "ledger",
+        "--gin_file",
+        str(tmp_path / "run.gin"),
+        "--published",
+        "capped",
+        "nested",
+    ]
+    with testing.task_module("published_command_tasks", tasks, mixtures):
+        assert cli.main([*arguments, "--by", "setting", "--csv", str(file)]) == 0
+        table = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert cli.main([*arguments, "--json"]) == 0
+        value = json.loads(capsys.readouterr().out)
+    assert ["public:a", "90", "75", "37.5"] in table
+    assert ["public:b#2_shot", "10", "50"] in table
+    assert ["capped", "50"] in table
+    assert value[1]["totals"]["task"] == pytest.approx({"public:a": 0.375, "public:b": 0.625})
+    with file.open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert [(row["mixture"], row["task"], row["caps"]) for row in rows] == [
+        ("capped", "public:a", "[30]"),
+        ("capped", "public:b", "[30]"),
+        ("nested", "public:a", "[30]"),
+        ("nested", "public:b", "[30]"),
+        ("nested", "public:b#2_shot", "[]"),
+    ]
+
+
+def test_published_searches_all_task_modules_without_a_run_file(capsys):
+    assert cli.main(["ledger", "--published", "flan2022_cot"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["chain_of_thought:gsm8k", "7,470", "10"] in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--published", "x", "--actual", "y"], "--actual and --published exclude each other"),
+        (["--published", "x", "--html", "page.html"], "--html is for a plan or --actual"),
+        (["run.gin", "--by", "setting"], "--by setting needs --published"),
+    ],
+)
+def test_published_goes_with_no_flag_of_another_kind(capsys, arguments, problem):
+    assert cli.main(["ledger", *arguments]) == 2
+    assert problem in capsys.readouterr().err
