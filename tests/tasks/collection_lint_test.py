@@ -34,7 +34,7 @@ from . import collection
 NAMES = list(collection.tasks())
 SETTINGS = (
     "", "no_options", "fixed_options", "inversion", "with_inversions", "chain_of_thought", "few_shot",
-    "few_shot.label_balanced", "few_shot.no_options", "few_shot.inversion",
+    "few_shot.label_balanced", "few_shot.no_options", "few_shot.inversion", "few_shot.chain_of_thought",
 )  # fmt: skip
 UNKNOWN_TO_T5 = re.compile(r"[{}<>\\~^]")
 INPUTS_LENGTH, TARGETS_LENGTH = 1024, 256

@@ -1,9 +1,18 @@
 """Flan 2022's mixtures: published counts, weight tables and shares, and what they do without data."""
 
+import json
+
 import pytest
 
 from flantune.commands import shared
-from flantune.data import catalog as catalog_lib, mixture as mixture_lib, published, store
+from flantune.data import (
+    catalog as catalog_lib,
+    loading,
+    mixture as mixture_lib,
+    prepare,
+    published,
+    store,
+)
 from tasks import chain_of_thought, dialog, flan2022_mixtures, t0, t0_prompts
 
 MIXTURES = {mixture.name: mixture for mixture in flan2022_mixtures.MIXTURES}
@@ -127,14 +136,8 @@ def test_caps():
 
 
 def test_natural_instructions_are_without_mmlu(tmp_path):
-    folder = tmp_path / "natural_instructions"
-    folder.mkdir()
-    text = (
-        '{"Definition": ["Do."], "Positive Examples": [{"input": "a", "output": "b"}], "Instances": '
-        '[{"input": "x", "output": ["y"]}]}'
-    )
-    for number in (1, 663, 664, 667, 668, 684, 685, 737, 738, 6640):
-        (folder / f"task{number:03}_some_name.json").write_text(text)
+    numbers = (1, 663, 664, 667, 668, 684, 685, 737, 738, 6640)
+    write_natural_instructions(tmp_path, numbers)
     catalog = catalog_lib.load(MODULES, store.Store(tmp_path / "store"), tmp_path)
     for setting in ("zsopt", "fsopt"):
         members = catalog.members(f"flan2022_niv2_{setting}")
@@ -148,9 +151,7 @@ def test_a_mixture_without_its_files_is_an_error_or_does_without_them_where_aske
     catalog = catalog_lib.load(MODULES, place, tmp_path)
     with pytest.raises(KeyError, match=r"flan2022_t0_zsopt.*t0:adversarial_qa_dbert"):
         catalog.members("flan2022")
-    file = tmp_path / "flan_cot" / "qasc_train.tsv"
-    file.parent.mkdir()
-    file.write_text("Why?\tbecause\tso it is\n" * 300)
+    write_cot(tmp_path)
     catalog = catalog_lib.load(MODULES, place, tmp_path, skip_absent=True)
     assert {one.partition("#")[0] for one in catalog.members("flan2022")} == {
         "chain_of_thought:qasc"
@@ -165,3 +166,74 @@ def test_every_member_has_wordings_for_its_setting(tmp_path):
             task, _, setting = member.partition("#")
             if task in catalog.tasks:
                 assert catalog.supports(task, setting), member
+
+
+def test_a_run_over_what_is_there_keeps_the_weights_of_the_submixtures(tmp_path):
+    """Chain of thought, one task of Natural Instructions and one of T0's datasets: 5, 20 and 32 of 57."""
+    write_cot(tmp_path)
+    write_natural_instructions(tmp_path)
+    write_web_questions(tmp_path)
+    place = store.Store(tmp_path / "store")
+    catalog = catalog_lib.load(MODULES, place, tmp_path, skip_absent=True)
+    wanted = [
+        (catalog.task(name), splits)
+        for name, splits in loading.splits_needed(catalog, [("flan2022", "train")])
+    ]
+    prepare.prepare(wanted, place, tmp_path, num_processes=0).raise_if_failed()
+    bound = loading.bind_mixture(catalog, place, "flan2022", split="train")
+    shares = {member.name: rate for member, rate in zip(bound.members, bound.rates, strict=True)}
+    cot, niv2, asked = 5 / 57, 20 / 57, 32 / 57
+    assert shares == pytest.approx(
+        {
+            "chain_of_thought:qasc#chain_of_thought": cot / 2 / 1.3,
+            "chain_of_thought:qasc#chain_of_thought.few_shot": cot / 2 / 1.3,
+            "chain_of_thought:qasc#inversion": cot / 2 * 0.3 / 1.3,
+            "chain_of_thought:qasc#inversion.few_shot": cot / 2 * 0.3 / 1.3,
+            "natural_instructions:task001_some_name#definition": niv2 / 2,
+            "natural_instructions:task001_some_name#definition_positive_2": niv2 / 2,
+            "t0:web_questions#with_inversions": asked / 4,
+            "t0:web_questions#with_inversions.few_shot": asked / 4,
+            "t0:web_questions#with_inversions.no_options": asked / 4,
+            "t0:web_questions#with_inversions.few_shot.no_options": asked / 4,
+        }
+    )
+
+
+def write_cot(data_dir):
+    file = data_dir / "flan_cot" / "qasc_train.tsv"
+    file.parent.mkdir()
+    file.write_text("".join(f"Why {row}?\tbecause\tso it is\n" for row in range(210)))
+
+
+def write_natural_instructions(data_dir, numbers=(1, 664)):
+    folder = data_dir / "natural_instructions"
+    folder.mkdir()
+    task = {
+        "Definition": ["Do."],
+        "Positive Examples": [{"input": "a", "output": "b"}],
+        "Instances": [{"input": f"x{row}", "output": ["y"]} for row in range(4)],
+    }
+    for number in numbers:
+        (folder / f"task{number:03}_some_name.json").write_text(json.dumps(task))
+
+
+def write_web_questions(data_dir):
+    listed = t0_prompts.DATASETS["web_questions"]
+    templates = "".join(
+        f"""
+  k{number}: !Template
+    answer_choices: null
+    jinja: '{number} {{{{question}}}} ||| {{{{answers[0]}}}}'
+    metadata: !TemplateMetadata
+      choices_in_prompt: false
+      original_task: true
+    name: {json.dumps(name)}"""
+        for number, name in enumerate(listed.prompts)
+    )
+    folder = data_dir / "promptsource" / "web_questions"
+    folder.mkdir(parents=True)
+    (folder / "templates.yaml").write_text(f"dataset: web_questions\ntemplates:{templates}\n")
+    rows = data_dir / "hf" / "web_questions"
+    rows.mkdir(parents=True)
+    lines = [json.dumps({"question": f"Who {row}?", "answers": ["me"]}) for row in range(6)]
+    (rows / "train.jsonl").write_text("\n".join(lines))

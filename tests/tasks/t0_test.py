@@ -5,6 +5,7 @@ import json
 import pytest
 
 from flantune.data import Mixture, catalog as catalog_lib, loading, prepare, store as store_lib
+from flantune.prompting import settings
 from tasks import mixtures, t0, t0_prompts
 
 MODULES = ("tasks.t0", "tasks.mixtures", "tasks.held_out")
@@ -106,6 +107,23 @@ def test_a_mixture_names_what_is_absent_and_does_without_it_where_asked(data_dir
     assert len(bound.members[0].usable) == 7
 
 
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [  # six of its own, of which three list the choices, and five that turn it around
+        ("", 6),
+        ("inversion", 5),
+        ("with_inversions", 11),
+        ("no_options", 3),
+        ("with_inversions.no_options", 8),
+    ],
+)
+def test_prompts_are_declared_by_kind_before_any_file_is_there(setting, expected):
+    (family,) = t0.TASKS
+    declared = family.declared["t0:wiki_qa"]
+    assert declared.rows == {"train": 20_360}
+    assert declared.num_templates(settings.parse(setting)) == expected
+
+
 def test_a_file_of_another_version_is_refused(tmp_path):
     write(tmp_path, "glue/qqp", t0_prompts.DATASETS["glue/qqp"].prompts[1:], ["train"])
     (path,) = t0.files(tmp_path).values()
@@ -125,6 +143,8 @@ def test_the_real_template_files_have_all_of_t0s_prompts(real_data):
             (*listed.prompts, *listed.other_prompts)
         )
         assert all((kinds[one] == "direct") == (one in listed.prompts) for one in kinds)
+        with_choices = [one for one in metadata["templates"] if one["choices_in_prompt"]]
+        assert {one["name"].strip() for one in with_choices} == listed.with_choices & set(kinds)
 
 
 def test_mixtures_hold_each_name_once():
