@@ -85,9 +85,10 @@ def make_evaluator(
     """What scores parameters on the suites; None where there are none."""
     if evaluation is None or not evaluation.suites:
         return None
+    inputs_length = evaluation.inputs_length or data.inputs_length
     tokenizer = tokenize.Tokenizer(
         vocabulary,
-        inputs_length=data.inputs_length,
+        inputs_length=inputs_length,
         targets_length=data.targets_length,
         seed=evaluation.seed,
     )
@@ -95,7 +96,7 @@ def make_evaluator(
         model=network,
         vocabulary=vocabulary,
         batch_size=evaluation.batch_size,
-        inputs_length=data.inputs_length,
+        inputs_length=inputs_length,
         max_decode_length=evaluation.max_decode_length,
         how=how,
         mesh=mesh,
@@ -104,7 +105,7 @@ def make_evaluator(
         model=network,
         vocabulary=vocabulary,
         batch_size=evaluation.batch_size,
-        inputs_length=data.inputs_length,
+        inputs_length=inputs_length,
         mesh=mesh,
     )
     builder = suites.Builder(

@@ -462,6 +462,8 @@ class EvalConfig:
         every_steps: evaluate each so many steps too; 0: only after the last step.
         batch_size: prompts decoded together.
         max_decode_length: tokens of a prediction at most.
+        inputs_length: tokens of a question at most; None: DataConfig.inputs_length. Questions with exemplars may be longer
+            than what is trained on.
         untuned_baseline: evaluate the initial parameters too.
         seed: chooses templates and options of the questions, apart from the run's seed so that runs can be compared.
     """
@@ -470,6 +472,7 @@ class EvalConfig:
     metric: str
     batch_size: int
     max_decode_length: int
+    inputs_length: int | None = None
     every_steps: int = 0
     untuned_baseline: bool = True
     seed: int = 0
@@ -477,6 +480,8 @@ class EvalConfig:
     def __post_init__(self) -> None:
         _make_tuple(self, "suites", "EvalSuites")
         _check_positive(self, "batch_size", "max_decode_length")
+        if self.inputs_length is not None:
+            _check_positive(self, "inputs_length")
         _check_not_negative(self, "every_steps")
         names = [suite.name for suite in self.suites]
         if len(set(names)) != len(names):

@@ -197,6 +197,15 @@ def test_eval_takes_other_suites_over_the_run_s(trained, capsys, workplace):
     assert [template["template_id"] for template in result["by_template"]["templates"]] == [1]
 
 
+def test_questions_may_be_longer_than_what_was_trained_on(trained, capsys):
+    short = ["eval", "--checkpoint", str(trained), "--gin.DataConfig.inputs_length=8"]
+    assert cli.main(short) == 2
+    assert (
+        "fits EvalConfig.inputs_length (by default that of DataConfig)" in capsys.readouterr().err
+    )
+    assert cli.main([*short, "--gin.EvalConfig.inputs_length=64"]) == 0
+
+
 def test_infer_adds_predictions_to_a_file(trained, workplace, capsys):
     rows = [{"inputs": "Copy: aa", "id": 7}, {"inputs": "Again bb", "id": 8}]
     (workplace / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

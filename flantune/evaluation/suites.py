@@ -117,7 +117,8 @@ class Builder:
             )
         if not fitting:
             raise ValueError(
-                f"Suite {suite.name!r}: no question of {member.name!r} fits DataConfig.inputs_length."
+                f"Suite {suite.name!r}: no question of {member.name!r} fits EvalConfig.inputs_length (by default that of "
+                "DataConfig)."
             )
         kept, prompts = zip(*fitting, strict=True)
         return _Asked(member=member, requests=kept, prompts=prompts)
