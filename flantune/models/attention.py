@@ -59,24 +59,30 @@ def distance_buckets(num_buckets: int, max_distance: int) -> Int[np.ndarray, "di
 
 @jax.custom_vjp
 def _add_bias(
-    scores: Float[Array, "batch heads queries keys"], bias: Float[Array, "1 heads queries keys"]
+    scores: Float[Array, "batch heads queries keys"],
+    bias: Float[Array, "copies heads queries keys"],
 ) -> Float[Array, "batch heads queries keys"]:
-    """`scores + bias`; the gradient of `bias` sums over the batch with a product.
+    """`scores` and, for each run of batch / copies rows, its own copy of `bias`.
 
-    That is exact float32 as the plain sum is, which XLA's CPU backend runs 50 times slower.
+    The gradient of `bias` sums over the rows with a product. That is exact float32 as the plain sum is, which XLA's CPU
+    backend runs 50 times slower.
     """
-    return scores + bias
+    return _add_bias_forward(scores, bias)[0]
 
 
-def _add_bias_forward(scores: Array, bias: Array) -> tuple[Array, None]:
-    return scores + bias, None
+def _add_bias_forward(scores: Array, bias: Array) -> tuple[Array, int]:
+    copies, *shape = bias.shape
+    if copies == 1:
+        return scores + bias, copies
+    return (scores.reshape(copies, -1, *shape) + bias[:, None]).reshape(scores.shape), copies
 
 
-def _add_bias_backward(_: None, grad: Array) -> tuple[Array, Array]:
+def _add_bias_backward(copies: int, grad: Array) -> tuple[Array, Array]:
     batch, *shape = grad.shape
-    ones = jnp.ones((1, batch), grad.dtype)
-    total = jnp.dot(ones, grad.reshape(batch, -1), precision=jax.lax.Precision.HIGHEST)
-    return grad, total.reshape(1, *shape)
+    ones = jnp.ones((1, batch // copies), grad.dtype)
+    multiply = functools.partial(jnp.dot, ones, precision=jax.lax.Precision.HIGHEST)
+    total = jax.vmap(multiply)(grad.reshape(copies, batch // copies, -1))
+    return grad, total.reshape(copies, *shape)
 
 
 _add_bias.defvjp(_add_bias_forward, _add_bias_backward)
@@ -114,8 +120,13 @@ class RelativePositionBias(nn.Module):
             buckets += jnp.where(offsets > 0, num_buckets, 0)
         return jnp.take(self.rel_embedding, buckets, axis=1)
 
-    def __call__(self, num_queries: int, num_keys: int) -> Float[Array, "1 heads queries keys"]:
-        """Bias of queries 0, 1, ... and keys 0, 1, ...
+    def __call__(
+        self, num_queries: int, num_keys: int, copies: int = 1
+    ) -> Float[Array, "copies heads queries keys"]:
+        """Bias of queries 0, 1, ... and keys 0, 1, ..., written `copies` times.
+
+        With a copy for each device that has rows of its own (`layers.batch_shards`), devices add up the gradients of
+        `n` offsets, once; with one for all of them, those of a matrix, in every layer.
 
         Only the `n = num_queries + num_keys` offsets are looked up. Entry (i, j) of the result is
         entry (j - i) mod n of that vector: the vector written again and again, read in rows of
@@ -124,8 +135,11 @@ class RelativePositionBias(nn.Module):
         n = num_queries + num_keys
         offsets = np.arange(n)
         vector = self._of_offsets(jnp.asarray(np.where(offsets < num_keys, offsets, offsets - n)))
-        repeated = jnp.tile(vector, (1, num_queries))[:, : num_queries * (n - 1)]
-        return repeated.reshape(1, self.num_heads, num_queries, n - 1)[..., :num_keys]
+        vectors = jnp.broadcast_to(vector, (copies, *vector.shape))
+        if copies > 1:
+            vectors = layers.constrain(vectors, "batch", "heads", "length")
+        repeated = jnp.tile(vectors, (1, 1, num_queries))[..., : num_queries * (n - 1)]
+        return repeated.reshape(copies, self.num_heads, num_queries, n - 1)[..., :num_keys]
 
     def of_query(self, position: Int[Array, ""], num_keys: int) -> Float[Array, "1 heads 1 keys"]:
         """Bias of the query at `position` and keys 0, 1, ..."""
@@ -172,7 +186,7 @@ class Attention(nn.Module):
         keys: Float[Array, "batch heads keys head_dim"],
         values: Float[Array, "batch heads keys head_dim"],
         mask: Bool[Array, "#batch 1 #queries keys"],
-        bias: Float[Array, "1 heads queries keys"] | None = None,
+        bias: Float[Array, "copies heads queries keys"] | None = None,
         dropout_rng: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch queries emb"]:
         """For each query the softmax-weighted mean of the values that `mask` allows, projected."""
@@ -192,7 +206,7 @@ class Attention(nn.Module):
         x: Float[Array, "batch queries emb"],
         attended: Float[Array, "batch keys emb"],
         mask: Bool[Array, "#batch 1 #queries keys"],
-        bias: Float[Array, "1 heads queries keys"] | None = None,
+        bias: Float[Array, "copies heads queries keys"] | None = None,
         dropout_rng: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch queries emb"]:
         """Attention of `x` to `attended`: itself, or the encoder's output."""

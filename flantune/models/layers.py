@@ -7,6 +7,7 @@ results have the given dtype. Read `attention.py` next.
 
 from collections.abc import Callable, Sequence
 import functools
+import math
 from typing import cast
 import zlib
 
@@ -46,6 +47,14 @@ def make_param(
 def constrain(x: Array, *logical_axes: str | None) -> Array:
     """The same array, sharded as the axis rules say; unchanged without rules or a mesh."""
     return nn.with_logical_constraint(x, logical_axes)
+
+
+def batch_shards(rows: int) -> int:
+    """Devices, or groups of them, that the axis rules give rows of their own; 1 without rules or a mesh."""
+    spec, sizes = nn.logical_to_mesh_axes(("batch",)), jax.sharding.get_abstract_mesh().shape
+    axes = (spec[0] if spec else None) or ()
+    shards = math.prod(sizes.get(axis, 1) for axis in ((axes,) if isinstance(axes, str) else axes))
+    return shards if rows % shards == 0 else 1
 
 
 def dropout(

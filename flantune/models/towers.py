@@ -26,7 +26,7 @@ _REMAT_POLICIES = {
 
 
 class EncoderShared(NamedTuple):
-    """What all encoder layers share: [batch, 1, length, length] and [1, heads, length, length].
+    """What all encoder layers share: [batch, 1, length, length] and [copies, heads, length, length].
 
     `bias` is None, here and below, where each layer has its own.
     """
@@ -82,18 +82,44 @@ def _make_position_bias(
 
 
 def _layer_bias(
-    layer: "EncoderLayer | DecoderLayer", length: int, shared: Array | None
-) -> Float[Array, "1 heads length length"]:
+    layer: "EncoderLayer | DecoderLayer", x: Float[Array, "batch length emb"], shared: Array | None
+) -> Float[Array, "copies heads length length"]:
     """The position bias of whole rows in a layer: the tower's, or its own."""
-    return layer.relpos_bias(length, length) if shared is None else shared
+    return _bias_of_rows(layer.relpos_bias, x) if shared is None else shared
 
 
 def _tower_bias(
-    tower: "Encoder | Decoder", length: int
-) -> Float[Array, "1 heads length length"] | None:
+    tower: "Encoder | Decoder", x: Float[Array, "batch length emb"]
+) -> Float[Array, "copies heads length length"] | None:
     """The position bias of whole rows for all layers of a tower; None where each has its own."""
     per_layer = tower.config.relative_attention_per_layer
-    return None if per_layer else tower.relpos_bias(length, length)
+    return None if per_layer else _bias_of_rows(tower.relpos_bias, x)
+
+
+def _bias_of_rows(
+    bias: attention.RelativePositionBias, x: Float[Array, "batch length emb"]
+) -> Float[Array, "copies heads length length"]:
+    rows, length, _ = x.shape
+    return bias(length, length, layers.batch_shards(rows))
+
+
+def _whole(x: Float[Array, "batch length emb"]) -> Float[Array, "batch length emb"]:
+    """What projections take: every device has whole rows, also where a rule splits "sequence"."""
+    return layers.constrain(x, "batch", "length", "embed")
+
+
+def _between(x: Float[Array, "batch length emb"]) -> Float[Array, "batch length emb"]:
+    """What is added, normed and kept between layers: split along "sequence" where a rule says so."""
+    return layers.constrain(x, "batch", "sequence", "embed")
+
+
+def _projected(y: Float[Array, "batch length emb"]) -> Float[Array, "batch length emb"]:
+    """What projections give, split as what it is added to.
+
+    Whole first, so that its gradient is too before the projection's backward pass: that has the rows of a batch as one
+    matrix, whose split along the sequence the partitioner only knows how to undo over the whole batch.
+    """
+    return _between(_whole(y))
 
 
 class EncoderLayer(nn.Module):
@@ -114,13 +140,13 @@ class EncoderLayer(nn.Module):
     ) -> tuple[Float[Array, "batch length emb"], None]:
         """The layer's output; `own` is its dropout key."""
         rate, rngs = self.config.dropout_rate, layers.split_rng(own, 4)
-        y = self.pre_attention_layer_norm(x)
-        bias = _layer_bias(self, x.shape[1], shared.bias)
-        y = self.attention(y, y, shared.mask, bias, rngs[0])
+        y = _whole(self.pre_attention_layer_norm(x))
+        bias = _layer_bias(self, x, shared.bias)
+        y = _projected(self.attention(y, y, shared.mask, bias, rngs[0]))
         x += layers.dropout(y, rngs[1], rate)
-        y = self.mlp(self.pre_mlp_layer_norm(x), rngs[2])
+        y = _projected(self.mlp(_whole(self.pre_mlp_layer_norm(x)), rngs[2]))
         x += layers.dropout(y, rngs[3], rate)
-        return layers.constrain(x, "batch", "sequence", "embed"), None
+        return _between(x), None
 
 
 class DecoderLayer(nn.Module):
@@ -143,18 +169,18 @@ class DecoderLayer(nn.Module):
     ) -> tuple[Float[Array, "batch length emb"], None]:
         """The layer's output for whole rows; `own` is its dropout key."""
         rate, rngs = self.config.dropout_rate, layers.split_rng(own, 6)
-        y = self.pre_self_attention_layer_norm(x)
-        bias = _layer_bias(self, x.shape[1], shared.bias)
-        y = self.self_attention(y, y, shared.self_mask, bias, rngs[0])
+        y = _whole(self.pre_self_attention_layer_norm(x))
+        bias = _layer_bias(self, x, shared.bias)
+        y = _projected(self.self_attention(y, y, shared.self_mask, bias, rngs[0]))
         x += layers.dropout(y, rngs[1], rate)
-        y = self.pre_cross_attention_layer_norm(x)
+        y = _whole(self.pre_cross_attention_layer_norm(x))
         y = self.encoder_decoder_attention(
             y, shared.encoded, shared.cross_mask, dropout_rng=rngs[2]
         )
-        x += layers.dropout(y, rngs[3], rate)
-        y = self.mlp(self.pre_mlp_layer_norm(x), rngs[4])
+        x += layers.dropout(_projected(y), rngs[3], rate)
+        y = _projected(self.mlp(_whole(self.pre_mlp_layer_norm(x)), rngs[4]))
         x += layers.dropout(y, rngs[5], rate)
-        return layers.constrain(x, "batch", "sequence", "embed"), None
+        return _between(x), None
 
     def encoder_keys_and_values(
         self, encoded: Float[Array, "batch length emb"], shared: None, own: None
@@ -257,15 +283,13 @@ class Encoder(nn.Module):
     ) -> Float[Array, "batch length emb"]:
         """Encoded inputs, from embedded ones; `segments` is 0 on padding."""
         config, rngs = self.config, layers.split_rng(dropout_rng, 3)
-        length = x.shape[1]
-        shared = EncoderShared(
-            attention.segment_mask(segments, segments), _tower_bias(self, length)
-        )
+        shared = EncoderShared(attention.segment_mask(segments, segments), _tower_bias(self, x))
         x = layers.dropout(x, rngs[0], config.dropout_rate)
         own = _layer_rngs(rngs[1], config.num_encoder_layers)
         x, _ = _run_layers(self.layers, "__call__", x, shared, own)
         # t5x shares this mask along no axis, unlike all others.
-        return layers.dropout(self.encoder_norm(x), rngs[2], config.dropout_rate, shared_axes=())
+        x = _whole(self.encoder_norm(x))
+        return layers.dropout(x, rngs[2], config.dropout_rate, shared_axes=())
 
 
 class Decoder(nn.Module):
@@ -309,12 +333,12 @@ class Decoder(nn.Module):
             attention.segment_mask(
                 segments if cross_segments is None else cross_segments, encoder_segments
             ),
-            _tower_bias(self, length),
+            _tower_bias(self, x),
         )
         x = layers.dropout(x, rngs[0], config.dropout_rate)
         own = _layer_rngs(rngs[1], config.num_decoder_layers)
         x, _ = _run_layers(self.layers, "__call__", x, shared, own)
-        return layers.dropout(self.decoder_norm(x), rngs[2], config.dropout_rate)
+        return layers.dropout(_whole(self.decoder_norm(x)), rngs[2], config.dropout_rate)
 
     def encoder_keys_and_values(self, encoded: Float[Array, "batch inputs emb"]) -> PyTree:
         """Cross-attention keys and values of all layers: a tuple of pairs, or a pair of stacks."""
