@@ -323,19 +323,21 @@ class MeshConfig:
     """Devices along each mesh axis; -1 on one axis takes all that remain.
 
     Attributes:
+        slice: TPU slices, joined by the data centre's network; each has the other axes in whole and rows of its own.
         data: copies of the model, each with its own rows.
         fsdp: shards of the parameters over which rows are split too.
         tensor: shards of heads, MLP and vocabulary.
         axis_rules: (logical axis, mesh axis or None) pairs tried before the default rules.
     """
 
+    slice: int = 1
     data: int = -1
     fsdp: int = 1
     tensor: int = 1
     axis_rules: tuple[tuple[str, str | None], ...] = ()
 
     def __post_init__(self) -> None:
-        sizes = {"data": self.data, "fsdp": self.fsdp, "tensor": self.tensor}
+        sizes = {name: getattr(self, name) for name in ("slice", "data", "fsdp", "tensor")}
         for name, size in sizes.items():
             if isinstance(size, bool) or not isinstance(size, int) or (size < 1 and size != -1):
                 raise ValueError(

@@ -101,11 +101,12 @@ def _time(found: feasibility_lib.Feasibility) -> rich.table.Table:
 def _collectives(found: feasibility_lib.Feasibility) -> rich.table.Table:
     traffic = found.traffic
     assert traffic is not None
-    table = _table("collectives of a step", "times", "GB a device sends")
+    several = found.topology.num_slices > 1
+    between = ["GB to other slices"] if several else []
+    table = _table("collectives of a step", "times", "GB a device sends", *between)
     for one in traffic.collectives:
-        table.add_row(one.kind, f"{one.count:,}", f"{one.bytes_sent / 1e9:.3f}")
-    if found.topology.num_slices > 1:
-        table.add_row("between slices", "", "not known")
+        sizes = [one.bytes_sent, one.network_bytes_sent] if several else [one.bytes_sent]
+        table.add_row(one.kind, f"{one.count:,}", *(f"{size / 1e9:.3f}" for size in sizes))
     if traffic.loops_counted_once:
         table.add_row(f"{traffic.loops_counted_once} loops of unknown length counted once", "", "")
     return table

@@ -4,8 +4,8 @@
 #     launch/tpu_pod.sh [--dry_run | --delete] RUN.gin --run_dir gs://B/RUN --prepared_dir gs://B/prepared [flags of train]
 # Asks for the queued resource TPU, or takes the one that is there; copies this commit to every host, installs it, starts it on
 # all of them and shows their logs. A slice that is taken away is asked for again, and the run continues; an error of the run
-# itself ends the launcher, and the slice stays. --delete gives it back. SLICES=2 joins slices over the network (multislice),
-# SPOT=1 asks for spot capacity, PROJECT names a project. Needs the gcloud command line.
+# itself ends the launcher, and the slice stays. --delete gives it back. SLICES=2 joins slices over the network (multislice;
+# the run's MeshConfig.slice must be 2 too), SPOT=1 asks for spot capacity, PROJECT names a project. Needs the gcloud command line.
 # shellcheck source=launch/shared.sh
 source "$(dirname "${BASH_SOURCE[0]}")/shared.sh"
 need TPU ZONE

@@ -15,7 +15,7 @@ import numpy as np
 from flantune.models import t5
 
 SHORTEST_BUCKET = 32  # tokens; shorter buckets save less time than compiling them takes
-_BATCH_AXES = ("data", "fsdp")  # mesh axes that rows are split over, as in training
+_BATCH_AXES = ("slice", "data", "fsdp")  # mesh axes that rows are split over, as in training
 Item = TypeVar("Item")
 
 

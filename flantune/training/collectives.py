@@ -5,7 +5,8 @@ the bytes take (`roofline.py`); read it next.
 
 With `n` devices in a group and an array of `b` bytes (whole, as it is before or after), a device sends at least: all-gather,
 reduce-scatter, all-to-all `b (n - 1) / n`; all-reduce `2 b (n - 1) / n`; collective-permute `b`, between slices if any of
-its pairs lies in two.
+its pairs lies in two. Where TPU slices are to exchange something, libtpu's program has a collective within each slice and
+gives the rest to hosts, in `send` instructions that say of what kind it is: each device sends its share of the array.
 """
 
 from collections.abc import Mapping
@@ -28,6 +29,9 @@ _KINDS = (
 _COMPUTATION = re.compile(r"^(?P<entry>ENTRY )?%?(?P<name>[\w.\-]+) \(.*\{\s*$")
 _INSTRUCTION = re.compile(
     rf"^\s+(?:ROOT )?%?[\w.\-]+ = (?P<type>.*?) (?P<kind>{'|'.join(_KINDS)})(?P<start>-start)?\("
+)
+_TO_OTHER_SLICES = re.compile(
+    r" = \((?P<type>.*?), .* send\(.*megascale_runtime.*_xla_megascale_transfer_type=\"(?P<kind>\w+)\""
 )
 _CALLS = re.compile(r"(?:calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 _CALLED_LISTS = re.compile(r"(?:branch_computations|called_computations)=\{([^}]*)\}")
@@ -109,6 +113,9 @@ def count(hlo_text: str, *, num_devices: int, num_slices: int = 1) -> Traffic:
                 fused = name.startswith(_FUSED_REDUCE_SCATTER)
                 kind = "reduce-scatter" if fused else match["kind"]
                 add(_collective(line, match, kind, num_devices, num_slices, whole=fused))
+            passed_on = _TO_OTHER_SLICES.search(line)
+            if passed_on:
+                add(_between_slices(passed_on, num_slices))
             for callee, times in _callees(line, computations):
                 inner = of(callee)
                 if inner and times is None:
@@ -189,6 +196,20 @@ def _collective(
         # Each device of a slice carries its share of what the slice exchanges with the others.
         between = passes * array // within * (slices - 1) // slices
     return Collective(kind=kind, count=1, bytes_sent=sent, network_bytes_sent=between)
+
+
+def _between_slices(match: re.Match[str], num_slices: int) -> Collective:
+    """What a device hands to its host, to be exchanged with its counterparts in the other slices."""
+    kind = match["kind"].lower().replace("_", "-")
+    share = sum(map(_bytes, _ARRAY.findall(match["type"])))
+    others = num_slices - 1
+    if kind == "all-gather":
+        sent = share * others
+    elif kind in ("all-reduce", "reduce-scatter", "all-to-all"):
+        sent = (2 if kind == "all-reduce" else 1) * share * others // num_slices
+    else:
+        sent = share
+    return Collective(kind=kind, count=1, bytes_sent=0, network_bytes_sent=sent)
 
 
 def _bytes(array: tuple[str, str]) -> int:

@@ -4,6 +4,7 @@ Here: whether it fits, its bounds, and what to change where it does not. How it 
 """
 
 import dataclasses
+import math
 from typing import Any
 
 from flantune.configs import ModelConfig, OptimizerConfig
@@ -12,6 +13,7 @@ from flantune.training import (
     collectives,
     flops as flops_lib,
     roofline as roofline_lib,
+    sharding,
 )
 
 # Share of a device's memory that a step may need by each way of finding out. O1 found up to 11 % less than the default
@@ -98,7 +100,7 @@ class Feasibility:
             repeated_flops=self.repeated_flops,
             memory_bytes=memory.arguments + memory.outputs + 2 * memory.temporaries,
             link_bytes=traffic.bytes_sent if traffic else None,
-            network_bytes=None,  # libtpu's text of several slices shows no collective that crosses them
+            network_bytes=traffic.network_bytes_sent if traffic else None,
         )
 
     @property
@@ -123,9 +125,6 @@ class Feasibility:
             value[field.name] = _plain(getattr(self, field.name))
         if self.memory is not None:
             value["memory"]["total"] = self.memory.total
-        if self.traffic is not None and self.topology.num_slices > 1:
-            for one in value["traffic"]["collectives"]:
-                one["network_bytes_sent"] = None  # not known
         value["roofline"] = roofline = _plain(self.roofline)
         if self.roofline is not None:
             roofline |= {
@@ -151,7 +150,7 @@ def _plain(item: object) -> Any:
 
 def levers(found: Feasibility, model: ModelConfig, optimizer: OptimizerConfig) -> tuple[str, ...]:
     """What makes a step smaller, the cheapest first."""
-    shards = found.mesh["data"] * found.mesh["fsdp"]
+    shards = math.prod(found.mesh[axis] for axis in sharding.BATCH_AXES)
     memory, names = found.memory, []
     if found.way == "O1" and memory is not None and memory.total <= found.topology.chip.hbm_bytes:
         names.append(

@@ -26,7 +26,7 @@ import numpy as np
 
 from flantune.configs import MeshConfig
 
-MESH_AXES = ("data", "fsdp", "tensor")
+MESH_AXES = ("slice", "data", "fsdp", "tensor")
 
 MeshAxes = str | tuple[str, ...] | None
 AxisRules = tuple[tuple[str, MeshAxes], ...]
@@ -36,10 +36,11 @@ AnyMesh = Mesh | AbstractMesh  # of devices, or of sizes alone
 # fsdp before data, though data is the mesh's first axis: the other order makes XLA's partitioner (jaxlib 0.10.2, with
 # Shardy or without) compute wrong gradients, silently, on meshes where all three axes have more than one device.
 # tests/training/sharding_test.py trains such a model; compare https://github.com/openxla/xla/issues/40034.
-BATCH_AXES = ("fsdp", "data")
+BATCH_AXES = ("slice", "fsdp", "data")
 
 # t5x's standard_logical_axis_rules with 2-D parameters (t5x/partitioning.py:545-620): its `model` axis is our tensor;
-# its `data` axis is split in two, copies of the model (data) and shards of the parameters (fsdp).
+# its `data` axis is split in two, copies of the model (data) and shards of the parameters (fsdp). No rule splits a parameter
+# over slices: between them pass gradients alone.
 DEFAULT_RULES: AxisRules = (
     ("batch", BATCH_AXES),
     ("vocab", "tensor"),
@@ -56,8 +57,8 @@ DEFAULT_RULES: AxisRules = (
 )
 
 
-def mesh_shape(config: MeshConfig, num_devices: int) -> tuple[int, int, int]:
-    """Devices along data, fsdp and tensor, one -1 of the config resolved.
+def mesh_shape(config: MeshConfig, num_devices: int) -> tuple[int, ...]:
+    """Devices along each of `MESH_AXES`, one -1 of the config resolved.
 
     Raises:
         ValueError: the sizes do not multiply to the number of devices.
@@ -65,7 +66,11 @@ def mesh_shape(config: MeshConfig, num_devices: int) -> tuple[int, int, int]:
     sizes = {axis: getattr(config, axis) for axis in MESH_AXES}
     fixed = math.prod(size for size in sizes.values() if size != -1)
     free = [axis for axis, size in sizes.items() if size == -1]
-    asked = " x ".join(f"{axis}={size}" for axis, size in sizes.items() if size != -1)
+    asked = " x ".join(
+        f"{axis}={size}"
+        for axis, size in sizes.items()
+        if size != -1 and (axis, size) != ("slice", 1)
+    )
     if free and num_devices % fixed:
         raise ValueError(
             f"MeshConfig.{free[0]} is -1, which takes what remains of {num_devices} devices, but {asked} = {fixed} "
@@ -76,36 +81,36 @@ def mesh_shape(config: MeshConfig, num_devices: int) -> tuple[int, int, int]:
             f"MeshConfig asks for {asked} = {fixed} devices, but there are {num_devices}. "
             "Set one of its fields to -1 to take what remains."
         )
-    data, fsdp, tensor = (num_devices // fixed if size == -1 else size for size in sizes.values())
-    return data, fsdp, tensor
+    return tuple(num_devices // fixed if size == -1 else size for size in sizes.values())
 
 
 def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Mesh over all devices (or `devices`) with axes data, fsdp and tensor, one -1 of the config resolved.
+    """Mesh over all devices (or `devices`) with axes slice, data, fsdp and tensor, one -1 of the config resolved.
 
-    With several TPU slices, the data axis alone crosses from slice to slice: only gradients pass the slow network.
+    TPUs say which slice each is of. Other devices do not: there neighbours, in the order of the devices, make up each slice.
 
     Raises:
-        ValueError: the sizes do not multiply to the number of devices, or the slices do not divide the data axis.
+        ValueError: the sizes do not multiply to the number of devices, or there are not as many TPU slices as `slice` says.
     """
     devices = jax.devices() if devices is None else list(devices)
     shape = mesh_shape(config, len(devices))
     # Auto, because jax.make_mesh defaults to Explicit axes, which Flax's constraints refuse.
     axis_types = (AxisType.Auto,) * len(MESH_AXES)
-    num_slices = len({getattr(device, "slice_index", 0) for device in devices})
-    if num_slices == 1:
-        return jax.make_mesh(shape, MESH_AXES, axis_types=axis_types, devices=devices)
-    data, fsdp, tensor = shape
-    if data % num_slices:
-        raise ValueError(
-            f"There are {num_slices} slices, and the data axis alone crosses them: MeshConfig.data must be a multiple of "
-            f"{num_slices}, not {data}."
-        )
-    within, across = (data // num_slices, fsdp, tensor), (num_slices, 1, 1)
-    grid = mesh_utils.create_hybrid_device_mesh(
-        within, across, devices, allow_split_physical_axes=True
-    )
-    return Mesh(grid, MESH_AXES, axis_types=axis_types)
+    num_slices = shape[0]
+    if devices[0].platform == "tpu":
+        found = len({getattr(device, "slice_index", 0) for device in devices})
+        if found != num_slices:
+            raise ValueError(
+                f"MeshConfig.slice is {num_slices}, but the devices are those of {found} TPU slice(s). Make it {found}; data, "
+                "fsdp and tensor are the axes within a slice."
+            )
+        if num_slices > 1:
+            within, across = (1, *shape[1:]), (num_slices, 1, 1, 1)
+            grid = mesh_utils.create_hybrid_device_mesh(
+                within, across, devices, allow_split_physical_axes=True
+            )
+            return Mesh(grid, MESH_AXES, axis_types=axis_types)
+    return jax.make_mesh(shape, MESH_AXES, axis_types=axis_types, devices=devices)
 
 
 def axis_rules(config: MeshConfig) -> AxisRules:
@@ -249,7 +254,7 @@ def _batch_sharding(rows: Mapping[str, int], mesh: AnyMesh, rules: AxisRules) ->
     """
     sharding = NamedSharding(mesh, PartitionSpec(*_mesh_axes(("batch",), activation_rules(rules))))
     axes = sharding.spec[0] or ()
-    axes = (axes,) if isinstance(axes, str) else axes
+    axes = [axis for axis in ((axes,) if isinstance(axes, str) else axes) if mesh.shape[axis] > 1]
     shards = math.prod(mesh.shape[axis] for axis in axes)
     for name, count in rows.items():
         if count % shards:

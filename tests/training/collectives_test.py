@@ -144,3 +144,29 @@ def test_a_permutation_across_slices_passes_the_network():
         text = entry(f"f32[64]{{0}} collective-permute(%p0), source_target_pairs={pairs}")
         one = kinds(text, num_devices=8, num_slices=2)[0]["collective-permute"]
         assert (one.bytes_sent, one.network_bytes_sent) == expected
+
+
+def test_what_hosts_exchange_for_slices_passes_the_network():
+    # As libtpu writes it: all-reduce within the slice, then a device hands its share to its host.
+    line = (
+        "(bf16[48,8,128]{2,1,0:T(8,128)(2,1)}, u32[], token[]) send(%p0, %after-all), channel_id=2, is_host_transfer=true, "
+        'frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime",'
+        '_xla_megascale_target="{1,2}x{0:3}",_xla_megascale_transfer_type="KIND"}'
+    )
+    share = 48 * 8 * 128 * 2
+    for kind, sent in (
+        ("ALL_REDUCE", share * 2 * 3 // 4),
+        ("REDUCE_SCATTER", share * 3 // 4),
+        ("ALL_GATHER", share * 3),
+        ("COLLECTIVE_PERMUTE", share),
+    ):
+        found, traffic = kinds(entry(line.replace("KIND", kind)), num_devices=16, num_slices=4)
+        (one,) = found.values()
+        assert one.kind == kind.lower().replace("_", "-")
+        assert (one.count, one.bytes_sent, one.network_bytes_sent) == (1, 0, sent)
+        assert traffic.network_bytes_sent == sent
+
+
+def test_what_goes_to_a_host_for_another_reason_is_no_traffic():
+    line = "(f32[8], u32[], token[]) send(%p0), is_host_transfer=true, channel_id=1"
+    assert kinds(entry(line))[0] == {}

@@ -29,7 +29,7 @@ def compilation_cache(tmp_path_factory):
 def run_python(compilation_cache):
     """Runs a script where `from training import linear_model` works and TensorFlow and SeqIO do not."""
 
-    def run(script, **environment):
+    def run(script, timeout_s=120, **environment):
         tests = pathlib.Path(__file__).parents[1]
         refuse = "import sys; sys.modules['tensorflow'] = sys.modules['seqio'] = None\n"
         return subprocess.run(
@@ -41,7 +41,7 @@ def run_python(compilation_cache):
             | environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=timeout_s,
             check=False,
         )
 

@@ -72,6 +72,21 @@ def _run(sizes):
     return result, state
 
 
+def _two_slices():
+    config = MeshConfig(slice=2, fsdp=2, tensor=2)
+    mesh, rules = sharding.make_mesh(config), sharding.axis_rules(config)
+
+    def spec(*axes):
+        return list(sharding.partition_spec(axes, (8, 4), mesh, rules))
+
+    return {
+        "shape": dict(mesh.shape),
+        "devices": [[device.id for device in part.flat] for part in mesh.devices],
+        "batch": spec("batch", "length"),
+        "kernel": spec("embed", "mlp"),
+    }
+
+
 def _specs():
     mesh = sharding.make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
     rules = sharding.DEFAULT_RULES
@@ -172,6 +187,7 @@ def main():
         "mesh_shape": dict(sharding.make_mesh(MeshConfig(data=-1, fsdp=4)).shape),
         "does_not_divide": _message(sharding.make_mesh, MeshConfig(fsdp=3)),
         "too_few": _message(sharding.make_mesh, MeshConfig(data=2, fsdp=2)),
+        "two_slices": _two_slices(),
         "specs": _specs(),
         "batch_error": _message(sharding.shard_batch, six, mesh),
         "runs": runs,

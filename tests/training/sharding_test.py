@@ -13,13 +13,21 @@ MESHES = ("8,1,1", "2,2,2", "1,8,1")
 
 
 def test_free_axis_takes_the_remaining_devices(eight):
-    assert eight["mesh_shape"] == {"data": 2, "fsdp": 4, "tensor": 1}
+    assert eight["mesh_shape"] == {"slice": 1, "data": 2, "fsdp": 4, "tensor": 1}
 
 
 def test_sizes_that_do_not_fit_the_devices_name_the_fields(eight):
     assert "MeshConfig.data is -1" in eight["does_not_divide"]
     assert "fsdp=3 x tensor=1 = 3 does not divide 8" in eight["does_not_divide"]
     assert "data=2 x fsdp=2 x tensor=1 = 4 devices, but there are 8" in eight["too_few"]
+
+
+def test_slices_come_first_and_have_neighbours(eight):
+    two = eight["two_slices"]
+    assert two["shape"] == {"slice": 2, "data": 1, "fsdp": 2, "tensor": 2}
+    assert two["devices"] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert two["batch"] == [["slice", "fsdp"], None]
+    assert two["kernel"] == ["fsdp", "tensor"]  # whole on each slice
 
 
 def test_specs_follow_the_rules_and_drop_what_does_not_divide(eight):
