@@ -237,9 +237,13 @@ class OptimizerConfig:
     Attributes:
         name: "adafactor" (T5's fine-tuning optimizer) or "adamw".
         learning_rate: multiplied by every factor of the schedule; the peak, except under rsqrt_decay.
-        schedule: factors multiplied, by t5x's names: constant, linear_warmup, linear_decay, rsqrt_decay, cosine_decay.
+        schedule: factors multiplied, by t5x's names: constant, linear_warmup, linear_decay, rsqrt_decay,
+            rsqrt_normalized_decay, decay_every, cosine_decay.
         decay_steps: step at which linear_decay and cosine_decay end; None: the run's number of steps.
         end_fraction: of the learning rate, where they end.
+        decay_factor: what decay_every multiplies by after each `steps_per_decay` steps.
+        weight_decay: of all parameters but norm scales and those that `not_decayed` names.
+        not_decayed: patterns, as of `TrainableConfig`.
         max_grad_norm: clip gradients to this global norm; 0: no clipping.
         z_loss: weight of the squared log-partition, in nats squared per token.
         microbatches: parts that a batch is cut into, one after another through the model, to save memory; gradients are
@@ -254,7 +258,10 @@ class OptimizerConfig:
     warmup_steps: int = 0
     decay_steps: int | None = None
     end_fraction: float = 0.0
+    decay_factor: float = 0.5  # this and the next: t5x's create_learning_rate_scheduler
+    steps_per_decay: int = 20_000
     weight_decay: float = 0.0
+    not_decayed: tuple[str, ...] = ()
     beta1: float = 0.9
     beta2: float = 0.999
     max_grad_norm: float = 0.0
@@ -265,12 +272,13 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schedule", tuple(self.schedule))
+        object.__setattr__(self, "not_decayed", tuple(self.not_decayed))
         _check_choice(self, "name", _OPTIMIZERS)
         _check_not_negative(
             self, "learning_rate", "warmup_steps", "weight_decay", "max_grad_norm", "z_loss"
         )
-        _check_fraction(self, "beta1", "beta2", "label_smoothing", "end_fraction")
-        _check_positive(self, "microbatches", "vocabulary_chunks")
+        _check_fraction(self, "beta1", "beta2", "label_smoothing", "end_fraction", "decay_factor")
+        _check_positive(self, "microbatches", "vocabulary_chunks", "steps_per_decay")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

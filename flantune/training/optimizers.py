@@ -2,7 +2,7 @@
 
 Here: `make_schedule` and `make_optimizer`. Two things go beyond Optax's own: Adafactor treats each layer of a stacked
 (scanned) parameter as a parameter of its own, as t5x does, and weight decay skips what is one-dimensional per layer
-(norm scales). Read `state.py` next.
+(norm scales) or named by `OptimizerConfig.not_decayed`. Read `state.py` next.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 import optax
 
+from flantune import param_trees
 from flantune.configs import OptimizerConfig
+from flantune.training import sharding
 
 Params: TypeAlias = PyTree[Float[Array, "..."]]
 Schedule = Callable[[Int[Array, ""] | int], Float[Array, ""]]
@@ -23,26 +25,18 @@ def make_schedule(config: OptimizerConfig, num_steps: int) -> Schedule:
     """Learning rate at a step (0 before the first update): `learning_rate` times every factor of the schedule.
 
     constant: 1. linear_warmup: from 0 at step 0 to 1 at `warmup_steps`. rsqrt_decay: 1 / sqrt(max(step, warmup_steps)),
-    not normalised, so that t5x's `constant * rsqrt_decay` with base 1.0 is learning_rate=1.0 here. linear_decay and
-    cosine_decay: 1 until `warmup_steps`, then falling to `end_fraction` at `decay_steps`, and that from there.
+    not normalised, so that t5x's `constant * rsqrt_decay` with base 1.0 is learning_rate=1.0 here.
+    rsqrt_normalized_decay: that times sqrt(warmup_steps), so 1 until `warmup_steps`. decay_every: `decay_factor` to the
+    power of the whole `steps_per_decay` that have passed. linear_decay and cosine_decay: 1 until `warmup_steps`, then
+    falling to `end_fraction` at `decay_steps`, and that from there.
     Source: create_learning_rate_scheduler in t5x/utils.py. Departures: the learning rate is a factor exactly once, with or
     without "constant"; linear_decay holds no warmup; cosine_decay does not rise again.
 
     Raises:
-        ValueError: a factor lacks the warmup steps it needs, or the decay ends before the warmup.
+        ValueError: there is no such factor, it lacks the warmup steps it needs, or the decay ends before the warmup.
     """
     warmup_steps = config.warmup_steps
     decay_steps = num_steps if config.decay_steps is None else config.decay_steps
-    for factor in ("linear_warmup", "rsqrt_decay"):
-        if factor in config.schedule and not warmup_steps:
-            raise ValueError(
-                f"OptimizerConfig.schedule has '{factor}', which needs OptimizerConfig.warmup_steps of at least 1."
-            )
-    if {"linear_decay", "cosine_decay"} & set(config.schedule) and decay_steps <= warmup_steps:
-        raise ValueError(
-            f"OptimizerConfig.decay_steps ({decay_steps}; by default the run's number of steps) must be more than "
-            f"OptimizerConfig.warmup_steps ({warmup_steps})."
-        )
 
     def progress(step: Float[Array, ""]) -> Float[Array, ""]:
         return jnp.clip((step - warmup_steps) / (decay_steps - warmup_steps), 0.0, 1.0)
@@ -55,6 +49,10 @@ def make_schedule(config: OptimizerConfig, num_steps: int) -> Schedule:
         "constant": lambda step: 1.0,
         "linear_warmup": lambda step: jnp.minimum(1.0, step / warmup_steps),
         "rsqrt_decay": lambda step: 1.0 / jnp.sqrt(jnp.maximum(step, warmup_steps)),
+        "rsqrt_normalized_decay": lambda step: jnp.sqrt(
+            warmup_steps / jnp.maximum(step, warmup_steps)
+        ),
+        "decay_every": lambda step: config.decay_factor ** (step // config.steps_per_decay),
         "linear_decay": lambda step: down(1.0 - progress(step)),
         "cosine_decay": lambda step: down(0.5 * (1.0 + jnp.cos(jnp.pi * progress(step)))),
     }
@@ -63,6 +61,7 @@ def make_schedule(config: OptimizerConfig, num_steps: int) -> Schedule:
         raise ValueError(
             f"OptimizerConfig.schedule must hold only {', '.join(factors)}, not {unknown[0]!r}."
         )
+    _check_steps(config, decay_steps)
 
     def schedule(step: Int[Array, ""] | int) -> Float[Array, ""]:
         rate = jnp.float32(config.learning_rate)
@@ -71,6 +70,21 @@ def make_schedule(config: OptimizerConfig, num_steps: int) -> Schedule:
         return rate
 
     return schedule
+
+
+def _check_steps(config: OptimizerConfig, decay_steps: int) -> None:
+    """Raises ValueError where a factor lacks the warmup steps it needs, or the decay ends before the warmup."""
+    for factor in ("linear_warmup", "rsqrt_decay", "rsqrt_normalized_decay"):
+        if factor in config.schedule and not config.warmup_steps:
+            raise ValueError(
+                f"OptimizerConfig.schedule has '{factor}', which needs OptimizerConfig.warmup_steps of at least 1."
+            )
+    decays = {"linear_decay", "cosine_decay"} & set(config.schedule)
+    if decays and decay_steps <= config.warmup_steps:
+        raise ValueError(
+            f"OptimizerConfig.decay_steps ({decay_steps}; by default the run's number of steps) must be more than "
+            f"OptimizerConfig.warmup_steps ({config.warmup_steps})."
+        )
 
 
 def stacked_params(logical_axes: PyTree) -> PyTree[bool]:
@@ -167,6 +181,17 @@ def _adafactor(
     return optax.chain(*steps, optax.scale(-1.0))
 
 
+def _decayed(config: OptimizerConfig, logical_axes: PyTree, stacked: PyTree[bool]) -> PyTree[bool]:
+    """Which parameters weight decay shrinks."""
+    names = [name for name, _ in param_trees.leaves(logical_axes)]
+    kept = param_trees.select(names, config.not_decayed, field="OptimizerConfig.not_decayed")
+
+    def is_decayed(path: jax.tree_util.KeyPath, is_stacked: bool, axes: tuple[str, ...]) -> bool:
+        return len(axes) - is_stacked > 1 and sharding.path_name(path) not in kept
+
+    return jax.tree_util.tree_map_with_path(is_decayed, stacked, logical_axes)
+
+
 def make_optimizer(
     config: OptimizerConfig, num_steps: int, logical_axes: PyTree
 ) -> optax.GradientTransformation:
@@ -174,12 +199,13 @@ def make_optimizer(
 
     The axes say which parameters are stacks of layers, and how many dimensions a parameter has per layer: those with
     one, norm scales, are not decayed.
+
+    Raises:
+        ValueError: the schedule cannot work, or a pattern of `not_decayed` matches no parameter.
     """
     schedule = make_schedule(config, num_steps)
     stacked = stacked_params(logical_axes)
-    decayed = jax.tree.map(
-        lambda is_stacked, axes: len(axes) - is_stacked > 1, stacked, logical_axes
-    )
+    decayed = _decayed(config, logical_axes, stacked)
     if config.name == "adafactor":
         optimizer = _adafactor(schedule, config.weight_decay, decayed, stacked)
     elif config.name == "adamw":

@@ -21,6 +21,8 @@ def _config(**overrides):
         (("linear_warmup",), 10, None, {0: 0.0, 5: 0.05, 10: 0.1, 50: 0.1}),
         (("constant", "linear_warmup"), 10, None, {5: 0.05}),
         (("constant", "rsqrt_decay"), 4, None, {0: 0.05, 4: 0.05, 16: 0.025, 100: 0.01}),
+        (("rsqrt_normalized_decay",), 4, None, {0: 0.1, 4: 0.1, 16: 0.05, 100: 0.02}),
+        (("linear_warmup", "rsqrt_normalized_decay"), 4, None, {2: 0.05, 4: 0.1, 16: 0.05}),
         (("linear_warmup", "linear_decay"), 20, None, {10: 0.05, 20: 0.1, 60: 0.05, 100: 0.0}),
         (("linear_decay",), 0, 50, {0: 0.1, 25: 0.05, 50: 0.0, 90: 0.0}),
         (("cosine_decay",), 0, None, {0: 0.1, 25: 0.1 * (2 + 2**0.5) / 4, 50: 0.05, 100: 0.0}),
@@ -31,6 +33,14 @@ def test_schedule_has_the_value_worked_out_by_hand(schedule, warmup_steps, decay
     rate = optimizers.make_schedule(config, num_steps=100)
     actual = {step: float(rate(step)) for step in expected}
     assert actual == pytest.approx(expected, abs=1e-8)
+
+
+def test_decay_every_multiplies_after_each_run_of_steps():
+    config = _config(schedule=("constant", "decay_every"), decay_factor=0.2, steps_per_decay=10)
+    rate = optimizers.make_schedule(config, num_steps=100)
+    actual = {step: float(rate(step)) for step in (0, 9, 10, 19, 20, 35)}
+    expected = {0: 0.1, 9: 0.1, 10: 0.02, 19: 0.02, 20: 0.004, 35: 0.0008}
+    assert actual == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +61,7 @@ def test_a_decay_may_end_above_zero(schedule, expected):
     [
         ({"schedule": ("linear_warmup",)}, "warmup_steps of at least 1"),
         ({"schedule": ("rsqrt_decay",)}, "warmup_steps of at least 1"),
+        ({"schedule": ("rsqrt_normalized_decay",)}, "warmup_steps of at least 1"),
         ({"schedule": ("cosine_decay",), "warmup_steps": 100}, "decay_steps.*100.*more than"),
         ({"schedule": ("exponential",)}, "constant, linear_warmup.*not 'exponential'"),
     ],
@@ -139,6 +150,21 @@ def test_weight_decay_shrinks_matrices_and_not_norm_scales(name, kept):
     after = _run(optimizers.make_optimizer(config, 10, STACKED_AXES), params, [zeros])
     np.testing.assert_allclose(after["large"], kept, rtol=1e-6)
     np.testing.assert_allclose(after["scale"], 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adafactor", "adamw"])
+def test_named_parameters_are_not_decayed(name):
+    config = _config(name=name, weight_decay=0.01, not_decayed=("small",))
+    params = jax.tree.map(jnp.ones_like, _random_tree(0))
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    after = _run(optimizers.make_optimizer(config, 10, STACKED_AXES), params, [zeros])
+    np.testing.assert_array_equal(after["small"], 1.0)
+    assert np.all(after["large"] < 1.0)
+
+
+def test_a_pattern_of_parameters_that_are_not_there_is_refused():
+    with pytest.raises(ValueError, match=r"not_decayed holds 'smal'.*'small'"):
+        optimizers.make_optimizer(_config(not_decayed=("smal",)), 10, STACKED_AXES)
 
 
 def test_gradients_are_clipped_to_the_global_norm():
