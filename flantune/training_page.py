@@ -25,7 +25,7 @@ _CARDS = {
     "tokens_per_second": "tokens per second",
     "examples_per_second": "examples per second",
     "seconds_per_step": "seconds a step",
-    "data_wait_share": "of the time of steps is data wait",
+    "data_wait_share": "data wait, share of the time of steps",
     "model_flops_utilisation": "model FLOPs utilisation",
     "device_peak_bytes": "memory of the fullest device, at most",
     "host_peak_bytes": "memory of the host, at most",
@@ -75,7 +75,8 @@ def _clusters(curves: TrainingCurves) -> Iterator[str]:
     for index, (cluster, curve) in enumerate(curves.clusters.items()):
         tasks = curves.tasks_of(cluster)
         name = _text(cluster or "(default)")
-        yield f"<h3>{name}</h3><p class='small'>{len(tasks)} tasks, {_ends(curve)}</p>"
+        noun = "task" if len(tasks) == 1 else "tasks"
+        yield f"<h3>{name}</h3><p class='small'>{len(tasks)} {noun}, {_ends(curve)}</p>"
         svg = plots.cluster_svg(curve, list(tasks.values()), f"cluster-{index}")
         yield _plot(svg, f"Loss of the cluster {cluster} and its tasks by step")
     yield "</section>"
