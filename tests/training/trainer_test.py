@@ -18,6 +18,7 @@ from flantune.training import (
     preemption,
     state as state_lib,
     trainer,
+    wall_time,
 )
 
 from . import linear_model
@@ -142,6 +143,8 @@ def test_run_killed_at_step_11_continues_from_step_7_bit_equal(whole_run, tmp_pa
     callback = trainer.Callback(every_steps=1, on_step=lambda *_: first_index.append(batches.index))
     state = linear_model.train(tmp_path, batches=batches, callbacks=[callback])
     assert first_index[0] == 8
+    sessions = wall_time.read(tmp_path).sessions
+    assert [(one.first_step, one.last_step) for one in sessions] == [(1, 11), (8, 20)]
     _assert_same(state, expected)
     assert _lines_without_times(tmp_path) == _lines_without_times(run_dir)
 
