@@ -15,6 +15,7 @@ from etils import epath
 
 from flantune.configs import DataConfig
 from flantune.data import (
+    blocks,
     catalog as catalog_lib,
     loss_weights,
     measure,
@@ -219,26 +220,9 @@ def train_dataset(
     """
     from flantune.data import pipeline  # brings Grain, which brings JAX: `prepare` needs neither
 
-    for member in bound.members:
-        seqio_tasks.check_vocabulary(member.reader.manifest, vocabulary)
-
     lanes = config.lanes or pipeline.default_lanes(config.batch_size)
-    lengths = {"inputs_length": config.inputs_length, "targets_length": config.targets_length}
-    tokenizer = tokenize.Tokenizer(vocabulary, seed=seed, **lengths)
-    mean_targets = None
-    if config.loss_weighting == "example":
-        in_whole_blocks = make_schedule(bound, config, seed)
-        mean_targets = loss_weights.mean_targets(bound.members, in_whole_blocks, tokenizer)
-    packer = pipeline.BlockPacker(
-        members=bound.members,
-        schedule=make_schedule(bound, config, seed, lanes),
-        tokenizer=tokenizer,
-        pack=config.pack,
-        mean_targets=mean_targets,
-        **lengths,
-    )
     return pipeline.TrainDataset(
-        packer,
+        make_packer(bound, config, vocabulary, seed=seed, lanes=lanes),
         batch_size=config.batch_size,
         lanes=lanes,
         process_index=process_index,
@@ -247,9 +231,40 @@ def train_dataset(
     )
 
 
+def make_packer(
+    bound: BoundMixture,
+    config: DataConfig,
+    vocabulary: vocabulary_lib.Vocabulary,
+    *,
+    seed: int,
+    lanes: int,
+) -> blocks.BlockPacker:
+    """What turns the blocks of a mixture, in the order of training with so many lanes, into rows.
+
+    Raises:
+        ValueError: rows of a plain SeqIO task were prepared with another vocabulary.
+    """
+    for member in bound.members:
+        seqio_tasks.check_vocabulary(member.reader.manifest, vocabulary)
+    lengths = {"inputs_length": config.inputs_length, "targets_length": config.targets_length}
+    tokenizer = tokenize.Tokenizer(vocabulary, seed=seed, **lengths)
+    mean_targets = None
+    if config.loss_weighting == "example":
+        in_whole_blocks = make_schedule(bound, config, seed)
+        mean_targets = loss_weights.mean_targets(bound.members, in_whole_blocks, tokenizer)
+    return blocks.BlockPacker(
+        members=bound.members,
+        schedule=make_schedule(bound, config, seed, lanes),
+        tokenizer=tokenizer,
+        pack=config.pack,
+        mean_targets=mean_targets,
+        **lengths,
+    )
+
+
 def prefetched(
     dataset: "pipeline.TrainDataset",
-) -> "grain.DatasetIterator[pipeline.Batch]":
+) -> "grain.DatasetIterator[blocks.Batch]":
     """Its iterator, filled by a thread; its state is that of the last batch taken, not of the last one made."""
     import grain
 
@@ -262,7 +277,7 @@ def prefetched(
     return iterator
 
 
-def _close(reference: "weakref.ref[grain.DatasetIterator[pipeline.Batch]]") -> None:
+def _close(reference: "weakref.ref[grain.DatasetIterator[blocks.Batch]]") -> None:
     iterator = reference()
     if iterator is not None:
         iterator.close()

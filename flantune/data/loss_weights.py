@@ -6,7 +6,7 @@ With a mean of 3 target tokens, examples of 4 and 2 give their tokens these weig
     "example"    0.75 0.75 0.75 0.75   1.5 1.5
 
 Either way a mean token weighs about 1, so the sum of weights, by which the loss is divided, stays near the number of target
-tokens. The scale itself changes no gradient. Tasks and rows multiply their own weights in. Read `pipeline.py` next.
+tokens. The scale itself changes no gradient. Tasks and rows multiply their own weights in. Read `blocks.py` next.
 """
 
 from collections.abc import Sequence

@@ -8,25 +8,13 @@ place). The whole state is (block, row) for each lane.
     {"lanes": {"0": [0, 12], "1": [1, 12]}}     after some batches of 2 lanes
 """
 
-from collections.abc import Sequence
-import dataclasses
 import math
 from typing import Any
 
 import grain
-import numpy as np
 
-from flantune.data import (
-    members as members_lib,
-    packing,
-    prompts,
-    schedule as schedule_lib,
-    tokenize as tokenize_lib,
-)
-from flantune.prompting import choice
+from flantune.data import blocks, packing
 
-Batch = dict[str, np.ndarray]
-Row = list[packing.Example]
 _MAX_EMPTY_BLOCKS = 100
 _DEFAULT_LANES = 64
 
@@ -36,127 +24,12 @@ def default_lanes(batch_size: int) -> int:
     return math.gcd(batch_size, _DEFAULT_LANES)
 
 
-@dataclasses.dataclass(kw_only=True)
-class Counts:
-    """What this process's pipeline did since it started, by position of the task in the mixture."""
-
-    examples: np.ndarray
-    cut: np.ndarray
-    dropped: np.ndarray
-    input_tokens: np.ndarray
-    target_tokens: np.ndarray
-
-    @classmethod
-    def zeros(cls, num_tasks: int) -> "Counts":
-        names = [field.name for field in dataclasses.fields(cls)]
-        return cls(**{name: np.zeros(num_tasks, np.int64) for name in names})
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class PackedBlock:
-    """A block of the schedule as rows, in the order in which batches take them, and the tasks of its dropped examples."""
-
-    rows: list[Row]
-    dropped: list[int]
-
-
-class BlockPacker:
-    """Turns a block of the schedule into rows."""
-
-    def __init__(
-        self,
-        *,
-        members: Sequence[members_lib.Member],
-        schedule: schedule_lib.Schedule,
-        tokenizer: tokenize_lib.Tokenizer,
-        inputs_length: int,
-        targets_length: int,
-        pack: bool,
-        mean_targets: float | None = None,
-    ) -> None:
-        """Args: `mean_targets`, the target tokens of a mean example, where all examples weigh the same in the loss."""
-        self._members = members
-        self._schedule = schedule
-        self._tokenizer = tokenizer
-        self._lengths = {"inputs_length": inputs_length, "targets_length": targets_length}
-        self._pack = pack
-        self._mean_targets = mean_targets
-        self.counts = Counts.zeros(len(members))
-
-    def examples(self, block: int) -> list[packing.Example]:
-        """The block's examples as ids; those that do not fit are dropped and counted."""
-        return self._read(block)[0]
-
-    def _read(self, block: int) -> tuple[list[packing.Example], list[int]]:
-        """The block's examples, and the tasks of those that do not fit."""
-        visits = self._schedule.block(block)
-        requests = [
-            prompts.Request(self._members[visit.task], visit.row, visit.epoch) for visit in visits
-        ]
-        examples: list[packing.Example] = []
-        dropped: list[int] = []
-        for visit, result in zip(visits, self._tokenizer.tokenize(requests), strict=True):
-            self.counts.examples[visit.task] += 1
-            if result is None:
-                self.counts.dropped[visit.task] += 1
-                dropped.append(visit.task)
-                continue
-            self.counts.cut[visit.task] += result.cut
-            self.counts.input_tokens[visit.task] += len(result.inputs)
-            self.counts.target_tokens[visit.task] += len(result.targets)
-            examples.append(
-                packing.Example(
-                    np.asarray(result.inputs, np.int32),
-                    np.asarray(result.targets, np.int32),
-                    visit.task,
-                    result.prompt.template,
-                    visit.epoch,
-                    visit.row,
-                    self._token_weight(result),
-                    result.cut,
-                )
-            )
-        return examples, dropped
-
-    def _token_weight(self, result: tokenize_lib.Tokenized) -> float:
-        if self._mean_targets is None:
-            return result.weight
-        return result.weight * self._mean_targets / len(result.targets)
-
-    def rows(self, block: int) -> list[Row]:
-        """The block's rows, in the order in which batches take them."""
-        return self.packed(block).rows
-
-    def packed(self, block: int) -> "PackedBlock":
-        """The block's rows, and what it has lost."""
-        examples, dropped = self._read(block)
-        return PackedBlock(self._rows(block, examples), dropped)
-
-    def _rows(self, block: int, examples: Sequence[packing.Example]) -> list[Row]:
-        if not self._pack:
-            return [[example] for example in examples]
-        assignment = packing.assign_rows(
-            [len(example.inputs) for example in examples],
-            [len(example.targets) for example in examples],
-            **self._lengths,
-        )
-        # The longest examples share the first rows: a hashed order spreads lengths over batches.
-        order = np.random.Generator(np.random.PCG64(choice.hash64(block, "row_order"))).permutation(
-            len(assignment)
-        )
-        return [[examples[index] for index in assignment[row]] for row in order]
-
-    def batch(self, rows: Sequence[Row]) -> Batch:
-        """The arrays of some rows."""
-        return packing.make_rows(rows, **self._lengths)
-
-
-class TrainDataset(grain.IterDataset[Batch]):
+class TrainDataset(grain.IterDataset[blocks.Batch]):
     """Batches of this process's rows, without end."""
 
     def __init__(
         self,
-        packer: BlockPacker,
+        packer: blocks.BlockPacker,
         *,
         batch_size: int,
         lanes: int,
@@ -187,7 +60,7 @@ class TrainDataset(grain.IterDataset[Batch]):
         return TrainIterator(self)
 
 
-class TrainIterator(grain.DatasetIterator[Batch]):
+class TrainIterator(grain.DatasetIterator[blocks.Batch]):
     """Takes the same number of rows from each own lane, batch after batch."""
 
     def __init__(self, dataset: TrainDataset) -> None:
@@ -197,8 +70,8 @@ class TrainIterator(grain.DatasetIterator[Batch]):
             lane: _Lane(dataset.packer, lane, dataset.lanes) for lane in dataset.own_lanes
         }
 
-    def __next__(self) -> Batch:
-        rows: list[Row] = []
+    def __next__(self) -> blocks.Batch:
+        rows: list[blocks.Row] = []
         dropped: list[int] = []
         for lane in self._lanes.values():
             rows += lane.take(self._dataset.rows_per_lane, dropped)
@@ -229,12 +102,12 @@ class TrainIterator(grain.DatasetIterator[Batch]):
 class _Lane:
     """One stream of blocks."""
 
-    def __init__(self, packer: BlockPacker, first_block: int, stride: int) -> None:
+    def __init__(self, packer: blocks.BlockPacker, first_block: int, stride: int) -> None:
         self._packer = packer
         self._stride = stride
         self._block = first_block
         self._next_row = 0
-        self._rows: list[Row] | None = None
+        self._rows: list[blocks.Row] | None = None
 
     def place(self) -> list[int]:
         return [self._block, self._next_row]
@@ -242,12 +115,12 @@ class _Lane:
     def go_to(self, block: int, next_row: int) -> None:
         self._block, self._next_row, self._rows = int(block), int(next_row), None
 
-    def take(self, count: int, dropped: list[int]) -> list[Row]:
+    def take(self, count: int, dropped: list[int]) -> list[blocks.Row]:
         """The next rows; the tasks of what their blocks dropped are added to `dropped` with a block's first row.
 
         So the place alone says what was counted: a block that is entered again in its middle is not counted again.
         """
-        taken: list[Row] = []
+        taken: list[blocks.Row] = []
         empty = 0
         while len(taken) < count:
             if self._rows is None:

@@ -5,7 +5,7 @@
 The instruction, the options and the question are never cut. In a few-shot prompt the last exemplars go first, and the
 query is never cut: if it does not fit alone, the example is dropped. Otherwise a task's `may_drop` parts (solved
 examples of its own, say) go first, then its `may_cut` fields lose their end; a prompt that is still too long is
-dropped. All of it is counted. Read `pipeline.py` next.
+dropped. All of it is counted. Read `blocks.py` next.
 """
 
 from collections.abc import Mapping, Sequence
