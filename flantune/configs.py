@@ -10,6 +10,7 @@ import dataclasses
 _DTYPES = ("float32", "bfloat16")
 _ACTIVATIONS = ("gelu", "relu", "linear")
 _REMAT = ("none", "full", "dots")
+_LAYER_LOOPS = ("auto", "scan", "unroll")
 _OPTIMIZERS = ("adafactor", "adamw")
 _LOSS_WEIGHTINGS = ("token", "example")
 _WHAT = ("params", "everything")
@@ -113,7 +114,11 @@ class ModelConfig:
         relative_attention_per_layer: every layer has its own table of position biases (umT5), instead of one for all
             layers of a tower.
         dtype: of activations; parameters and softmax are always float32.
-        scan_layers: stack the layers of each tower and scan over them: compiles faster, runs slower on a CPU.
+        scan_layers: hold the layers of each tower as one stack, which `layer_loop` runs. False: every layer has parameters
+            and code of its own.
+        layer_loop: how a stack runs, which changes neither parameters nor checkpoints. "scan": the code of one layer in a
+            loop, which compiles fastest; "unroll": that of all layers, which runs faster on a CPU; "auto": "unroll" on a
+            CPU, "scan" elsewhere.
         remat: what the backward pass computes again instead of keeping it. "none"; "full": all but each layer's input;
             "dots": all but the results of projections (t5x's "minimal").
         lora: adapters to train in place of the parameters; None: there are none.
@@ -134,6 +139,7 @@ class ModelConfig:
     dropout_rate: float = 0.1
     dtype: str = "bfloat16"
     scan_layers: bool = True
+    layer_loop: str = "auto"
     remat: str = "none"
     lora: LoraConfig | None = None
 
@@ -159,6 +165,7 @@ class ModelConfig:
             )
         _check_choice(self, "dtype", _DTYPES)
         _check_choice(self, "remat", _REMAT)
+        _check_choice(self, "layer_loop", _LAYER_LOOPS)
         for activation in self.mlp_activations:
             if activation not in _ACTIVATIONS:
                 raise ValueError(

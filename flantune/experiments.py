@@ -231,6 +231,9 @@ def compile(
 
     configs.check_whole("num_slices", num_slices)
     place = ahead_of_time.topology(topology, num_slices)
+    if model.layer_loop == "auto":
+        # "auto" goes by this machine's backend, which need not be the topology's: those are TPUs and GPUs.
+        model = dataclasses.replace(model, layer_loop="scan")
     network = t5.EncoderDecoder(model)
     job = proof.Job(
         model=network,

@@ -152,6 +152,7 @@ class _Transformer(nn.Module):
 
 def _boxed_init(config: ModelConfig, rng: PRNGKeyArray) -> PyTree:
     """Parameters in boxes that hold their logical axes."""
+    config = dataclasses.replace(config, layer_loop="scan")  # one trace for all layers
     token = jnp.ones((1, 1), jnp.int32)
     names = ("encoder_input_tokens", "decoder_input_tokens", "decoder_target_tokens")
     return _Transformer(config).init(rng, dict.fromkeys(names, token), None)["params"]

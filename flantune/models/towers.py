@@ -2,7 +2,7 @@
 
 Every method of a layer has the form `(x, shared, own) -> (x, result)`, where `shared` is the same
 for all layers and `own` and `result` belong to one. So the same code runs separate layers
-(`layers_0`, `layers_1`, ... in the parameters) and one stack (`layers`, leading axis): only
+(`layers_0`, `layers_1`, ... in the parameters) and one stack (`layers`, leading axis), looped over or unrolled: only
 `_make_layers` and `_run_layers` know which. Masks are made once per tower, and so are position
 biases, unless each layer has a table of its own (umT5).
 Embedding and logits are in `t5.py`: read that next.
@@ -217,15 +217,23 @@ class DecoderLayer(nn.Module):
         return x, (keys, values)
 
 
+def _is_unrolled(config: ModelConfig) -> bool:
+    """Whether the program has code for every layer: its layers are separate, or a stack that is not looped over."""
+    if not config.scan_layers:
+        return True
+    loop = config.layer_loop
+    return jax.default_backend() == "cpu" if loop == "auto" else loop == "unroll"
+
+
 def _make_layers(
     layer: type[nn.Module], config: ModelConfig, num_layers: int, methods: Sequence[str]
 ) -> nn.Module | list[nn.Module]:
-    """Separate layers, or one scanned stack of them: an axis "layers" before each parameter's."""
+    """Separate layers, or one stack of them that is looped over or unrolled: an axis "layers" before each parameter's."""
     if config.remat != "none":
         layer = nn.remat(
             layer,
             policy=_REMAT_POLICIES[config.remat],
-            prevent_cse=not config.scan_layers,  # a scan keeps passes apart by itself
+            prevent_cse=_is_unrolled(config),  # a loop keeps passes apart by itself
             methods=["__call__"],
         )
     if not config.scan_layers:
@@ -236,6 +244,7 @@ def _make_layers(
         split_rngs={"params": True},
         in_axes=(nn.broadcast, 0),
         length=num_layers,
+        unroll=num_layers if _is_unrolled(config) else 1,
         metadata_params={nn.PARTITION_NAME: "layers"},
         methods=list(methods),
     )

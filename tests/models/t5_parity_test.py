@@ -54,6 +54,7 @@ def _model(scan_layers):
         dropout_rate=0.0,
         dtype="float32",
         scan_layers=scan_layers,
+        layer_loop="scan",
     )
     return t5.EncoderDecoder(config)
 

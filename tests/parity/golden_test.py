@@ -60,7 +60,7 @@ def test_the_best_beam_is_never_worse_than_that_of_an_unchanged_transformers(fam
 
 
 def test_stacked_layers_compute_the_same(family):
-    model = dataclasses.replace(families.MODELS[family], scan_layers=True)
+    model = dataclasses.replace(families.MODELS[family], scan_layers=True, layer_loop="scan")
     params = stacking.stack_layers(families.params(family))
     again = families.ours(model, params, expected(family))
     gaps = families.differences(again, expected(family), expected(family))
