@@ -26,6 +26,7 @@ MODEL = dataclasses.replace(
     num_encoder_layers=2,
     dropout_rate=0.1,
     scan_layers=True,
+    layer_loop="scan",  # as off a CPU
     remat="full",
 )
 
