@@ -10,7 +10,6 @@ import dataclasses
 _DTYPES = ("float32", "bfloat16")
 _ACTIVATIONS = ("gelu", "relu", "linear")
 _REMAT = ("none", "full", "dots")
-_LAYER_LOOPS = ("auto", "scan", "unroll")
 _OPTIMIZERS = ("adafactor", "adamw")
 _LOSS_WEIGHTINGS = ("token", "example")
 _WHAT = ("params", "everything")
@@ -93,11 +92,8 @@ class LoraConfig:
         object.__setattr__(self, "targets", tuple(self.targets))
         _check_positive(self, "rank")
         _check_fraction(self, "dropout_rate")
-        if (
-            isinstance(self.alpha, bool)
-            or not isinstance(self.alpha, int | float)
-            or self.alpha <= 0
-        ):
+        is_number = isinstance(self.alpha, int | float) and not isinstance(self.alpha, bool)
+        if not is_number or self.alpha <= 0:
             raise ValueError(f"LoraConfig.alpha must be above 0, not {self.alpha!r}.")
         if not self.targets:
             raise ValueError("LoraConfig.targets must hold at least one pattern, such as 'query'.")
@@ -111,14 +107,11 @@ class ModelConfig:
         vocab_size: rows of the embedding; at least the vocabulary's size. T5 pads it to a multiple of 128.
         mlp_activations: one activation per input projection of the MLP; two make it gated (T5 1.1).
         logits_via_embedding: tie the output projection to the embedding, scaled by 1/sqrt(emb_dim) (T5 1.0).
-        relative_attention_per_layer: every layer has its own table of position biases (umT5), instead of one for all
-            layers of a tower.
+        relative_attention_per_layer: every layer has its own table of position biases (umT5), not one for each tower.
         dtype: of activations; parameters and softmax are always float32.
-        scan_layers: hold the layers of each tower as one stack, which `layer_loop` runs. False: every layer has parameters
-            and code of its own.
-        layer_loop: how a stack runs, which changes neither parameters nor checkpoints. "scan": the code of one layer in a
-            loop, which compiles fastest; "unroll": that of all layers, which runs faster on a CPU; "auto": "unroll" on a
-            CPU, "scan" elsewhere.
+        scan_layers: hold each tower's layers as one stack; False: each has parameters of its own, by number.
+        layer_loop: how a stack runs; parameters and checkpoints stay the same. "scan": a loop, compiles fastest; "unroll":
+            code for every layer, runs faster on a CPU; "auto": "unroll" on a CPU, else "scan".
         remat: what the backward pass computes again instead of keeping it. "none"; "full": all but each layer's input;
             "dots": all but the results of projections (t5x's "minimal").
         lora: adapters to train in place of the parameters; None: there are none.
@@ -165,7 +158,7 @@ class ModelConfig:
             )
         _check_choice(self, "dtype", _DTYPES)
         _check_choice(self, "remat", _REMAT)
-        _check_choice(self, "layer_loop", _LAYER_LOOPS)
+        _check_choice(self, "layer_loop", ("auto", "scan", "unroll"))
         for activation in self.mlp_activations:
             if activation not in _ACTIVATIONS:
                 raise ValueError(
