@@ -16,7 +16,7 @@ from flantune.prompting import Template
 
 FILE = "alpaca/alpaca_data.json"
 LICENCE = "CC BY-NC 4.0"
-_WITH_INPUT = ", together with the input that it is about"
+_WITH_INPUT = " The input that it is about follows it."
 
 
 def to_fields(row: Mapping[str, Any]) -> Fields | None:
@@ -24,7 +24,7 @@ def to_fields(row: Mapping[str, Any]) -> Fields | None:
     if not instruction or not output:
         return None
     return {
-        "together": _WITH_INPUT if given else "",
+        "about_input": _WITH_INPUT if given else "",
         "instruction": instruction,
         "input_part": f"\n\nInput:\n{given}" if given else "",
         "answer": output,
@@ -39,7 +39,7 @@ TASKS = (
         to_fields=to_fields,
         templates=(
             Template(
-                inputs="You are given an instruction{together}. Write a response that does what it asks.\n\n"
+                inputs="Someone gives you an instruction.{about_input} Write a response that does what it asks.\n\n"
                 "Instruction:\n{instruction}{input_part}\n\nResponse:"
             ),
         ),

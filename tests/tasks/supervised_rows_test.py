@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from flantune import lint
+from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
     loading,
@@ -155,3 +157,31 @@ def test_instructgpt_tells_a_file_of_another_format(tmp_path, caplog):
     with pytest.raises(KeyError, match="instructgpt_sft"):
         bound(tmp_path, "instructgpt_sft")
     assert "it needs 'prompt' and 'completion', or 'messages'" in caplog.text
+
+
+def test_lint_has_no_error_and_no_warning(tmp_path):
+    rows = [
+        {
+            "instruction": f"Say {n} in words.",
+            "input": "now" if n % 2 else "",
+            "output": f"It is {n}.",
+        }
+        for n in range(40)
+    ]
+    write(tmp_path, "alpaca/alpaca_data.json", rows)
+    write(tmp_path, "self_instruct/all_instances_82K.jsonl", rows)
+    write(tmp_path, "self_instruct/seed_tasks.jsonl", SEEDS)
+    write(tmp_path, "instructgpt_sft/mine.jsonl", [demonstration(n, n) for n in range(80)])
+    data = DataConfig(
+        mixture="",
+        modules=MODULES[:-1],
+        vocabulary="bytes",
+        inputs_length=512,
+        targets_length=64,
+        batch_size=1,
+        data_dir=str(tmp_path),
+        prepared_dir=str(tmp_path / "store"),
+    )
+    report = lint.lint(data=data)
+    assert len(report.splits) == 5
+    assert not [one for one in report.findings if one.severity != "note"]
