@@ -158,6 +158,22 @@ def _boxed_init(config: ModelConfig, rng: PRNGKeyArray) -> PyTree:
     return _Transformer(config).init(rng, dict.fromkeys(names, token), None)["params"]
 
 
+@functools.lru_cache(
+    maxsize=16
+)  # asked for several times of a run, and each takes a trace of the model
+def _logical_axes(config: ModelConfig) -> PyTree:
+    shapes = jax.eval_shape(functools.partial(_boxed_init, config), jax.random.key(0))
+    return jax.tree.map(
+        lambda box: tuple(box.names),
+        shapes,
+        is_leaf=lambda node: isinstance(node, nn.LogicallyPartitioned),
+    )
+
+
+def _is_axes(node: object) -> bool:
+    return isinstance(node, tuple)
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _init(config: ModelConfig, rng: PRNGKeyArray) -> PyTree:
     # Always drawn as stacks: one trace per tower, and `scan_layers` does not change the values.
@@ -187,12 +203,7 @@ class EncoderDecoder:
 
     def logical_axes(self) -> PyTree:
         """A tuple of logical axis names for each parameter, in dicts like the parameters."""
-        shapes = jax.eval_shape(functools.partial(_boxed_init, self.config), jax.random.key(0))
-        return jax.tree.map(
-            lambda box: tuple(box.names),
-            shapes,
-            is_leaf=lambda node: isinstance(node, nn.LogicallyPartitioned),
-        )
+        return jax.tree.map(lambda axes: axes, _logical_axes(self.config), is_leaf=_is_axes)
 
     def apply(
         self, params: PyTree, batch: Batch, *, dropout_rng: PRNGKeyArray | None = None
