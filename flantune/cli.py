@@ -3,11 +3,11 @@
     flantune COMMAND [RUN.gin] [--gin.NAME=VALUE ...]
 
 Exit status: 0 done, 1 done but something failed (a source in `prepare`), 2 wrong input, 130 stopped by Ctrl-C (`train` saves
-first and exits with 0, on SIGTERM too). Nothing heavy is imported before a command runs. Read `commands/` next.
+first and exits with 0, on SIGTERM too). A full device, or the loss of another process of the run, ends with 1. Nothing heavy
+is imported before a command runs. Read `commands/` next.
 """
 
 import argparse
-import ast
 from collections.abc import Sequence
 import logging as std_logging
 import os
@@ -15,7 +15,7 @@ import sys
 
 from absl import flags, logging
 
-from flantune import allocator
+from flantune import allocator, error_text
 from flantune.commands import (
     compile,
     convert,
@@ -32,8 +32,6 @@ from flantune.commands import (
     vocab,
 )
 
-_USER_ERRORS = (ValueError, KeyError, TypeError, OSError)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
@@ -46,26 +44,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         return parsed.run(parsed, bindings)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("flantune: stopped.", file=sys.stderr)
-        return 130
+        return error_text.exit_status(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads the rest
         return 0
-    except _USER_ERRORS as error:
-        if parsed.debug:
+    except (*error_text.USER_ERRORS, RuntimeError) as error:
+        told = isinstance(error, error_text.USER_ERRORS) or error_text.is_out_of_memory(error)
+        if parsed.debug or not told:
             raise
-        print(f"flantune: {_sentence(error)}", file=sys.stderr)
-        return 2
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error).split("\n  In call to configurable")[0]  # gin adds where it was called
-    if getattr(error, "keeps_lines", False):
-        return text  # a table
-    if isinstance(error, KeyError) and text[:1] in ("'", '"'):
-        text = str(ast.literal_eval(text))  # the text of a KeyError is the repr of its message
-    return " ".join(text.split()) or type(error).__name__
+        print(f"flantune: {error_text.sentence(error)}", file=sys.stderr)
+        return error_text.exit_status(error)
 
 
 def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:

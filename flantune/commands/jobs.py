@@ -3,13 +3,14 @@
 import argparse
 from collections.abc import Iterator
 import contextlib
+import functools
 import logging as std_logging
 import pathlib
 import sys
 
 from absl import logging
 
-from flantune.commands import shared
+from flantune.commands import process_flags, shared
 
 
 def add(commands: shared.Commands) -> None:
@@ -36,16 +37,7 @@ def _add_train(commands: shared.Commands) -> None:
         metavar="FIRST:LAST",
         help="trace these steps, both included, for XProf and TensorBoard: 10:15",
     )
-    parser.add_argument(
-        "--coordinator_address", help="HOST:PORT of process 0, for several processes"
-    )
-    parser.add_argument("--process_count", type=int, help="how many processes train together")
-    parser.add_argument("--process_index", type=int, help="which of them this is, from 0")
-    parser.add_argument(
-        "--distributed",
-        action="store_true",
-        help="find the other processes from a TPU pod's or SLURM's environment",
-    )
+    process_flags.add(parser)
 
 
 def _add_eval(commands: shared.Commands) -> None:
@@ -96,41 +88,34 @@ def _run_train(parsed: argparse.Namespace, bindings: list[str]) -> int:
     )
     from flantune.training import preemption
 
-    with _log_to_file(run_dir):
-        _join_processes(parsed)
+    group = process_flags.join(parsed)
+    keeps_log = group.index == 0 and "://" not in run_dir  # a bucket takes no appending
+    with (
+        group.watched(functools.partial(_how_to_continue, run_dir)),
+        _log_to_file(run_dir) if keeps_log else contextlib.nullcontext(),
+    ):
+        group.log_place()
         try:
             results = job()
         except preemption.Stopped as stopped:
             print(f"flantune: {stopped} The same command continues.", file=sys.stderr)
             return 0
-    if results is not None and not _is_follower():
+    if results is not None and group.index == 0:
         show.write_results(results, as_json=parsed.json, console=shared.OUT)
         logging.info("Report: %s/report.html", run_dir)
     return 0
 
 
-def _join_processes(parsed: argparse.Namespace) -> None:
-    explicit = {
-        "coordinator_address": parsed.coordinator_address,
-        "num_processes": parsed.process_count,
-        "process_id": parsed.process_index,
-    }
-    given = [value for value in explicit.values() if value is not None]
-    if given and len(given) < len(explicit):
-        raise ValueError(
-            "--coordinator_address, --process_count and --process_index go together; --distributed needs none of them."
-        )
-    if given or parsed.distributed:
-        import jax
+def _how_to_continue(run_dir: str) -> str:
+    from flantune.training import checkpoints
 
-        jax.distributed.initialize(**(explicit if given else {}))
-
-
-def _is_follower() -> bool:
-    """Whether another process of this run reports."""
-    import jax
-
-    return jax.process_index() > 0
+    step = checkpoints.Checkpoints(run_dir).latest_step()
+    begins = (
+        "begins anew, since it has no checkpoint yet"
+        if step is None
+        else f"continues from step {step}"
+    )
+    return f"Start the same command in all processes again: the run {begins}."
 
 
 def _run_eval(parsed: argparse.Namespace, bindings: list[str]) -> int:
@@ -161,9 +146,6 @@ def _run_infer(parsed: argparse.Namespace, bindings: list[str]) -> int:
 @contextlib.contextmanager
 def _log_to_file(run_dir: str) -> Iterator[None]:
     """Adds the log to a run's folder; one that is new and got nothing but the log goes with a run that is refused."""
-    if "://" in run_dir:
-        yield  # a bucket takes no appending; the launcher keeps standard error
-        return
     folder = pathlib.Path(run_dir)
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
