@@ -12,7 +12,8 @@ import json
 import math
 import os
 import tempfile
-from typing import Any
+import time
+from typing import Any, Protocol
 
 from absl import logging
 from etils import epath
@@ -20,7 +21,10 @@ import jax
 import numpy as np
 import tensorboardX
 
+from flantune import atomic
 from flantune.training import step as step_lib
+
+REWRITE_EVERY_S = 30.0  # of metrics.jsonl in a bucket
 
 
 def read_metrics(run_dir: epath.PathLike) -> list[dict[str, int | float | None]]:
@@ -32,9 +36,52 @@ def read_metrics(run_dir: epath.PathLike) -> list[dict[str, int | float | None]]
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
+class _Lines(Protocol):
+    def write(self, line: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _AppendedLines:
+    """A local file that grows, flushed after each line."""
+
+    def __init__(self, path: epath.Path) -> None:
+        self._file = path.open("a")
+
+    def write(self, line: str) -> None:
+        self._file.write(line)
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _RewrittenLines:
+    """An object in a bucket, which takes no appending: written anew at most every few seconds, and at the end."""
+
+    def __init__(self, path: epath.Path) -> None:
+        self._path = path
+        self._text = path.read_text()
+        self._written_s = time.monotonic()
+        self._is_written = True
+
+    def write(self, line: str) -> None:
+        self._text += line
+        self._is_written = False
+        if time.monotonic() - self._written_s >= REWRITE_EVERY_S:
+            self.close()
+
+    def close(self) -> None:
+        if not self._is_written:
+            self._path.write_text(self._text)
+            self._written_s = time.monotonic()
+            self._is_written = True
+
+
 class MetricWriter:
     """Appends one line per call to `<run>/metrics.jsonl`, and the same scalars to `<run>/tensorboard`.
 
+    In a bucket the file is written anew every `REWRITE_EVERY_S` seconds, so that a kill may cost the lines since then.
     When a run resumes at a step, the lines of later steps, written before a kill but after the last checkpoint, are
     dropped, so that no step is there twice; TensorBoard is told to hide its points from there on.
     """
@@ -48,16 +95,12 @@ class MetricWriter:
             return
         run_dir = epath.Path(run_dir)
         run_dir.mkdir(parents=True, exist_ok=True)
-        path, temporary = run_dir / "metrics.jsonl", run_dir / "metrics.jsonl.tmp"
+        path = run_dir / "metrics.jsonl"
         kept = [line for line in read_metrics(run_dir) if (line["step"] or 0) <= resume_step]
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        temporary.replace(path)
-        self._file = path.open("a")
-        self._tensorboard = tensorboardX.SummaryWriter(
-            os.fspath(run_dir / "tensorboard"),
-            purge_step=resume_step + 1 if resume_step else None,
-            flush_secs=10,
-        )
+        atomic.write_text(path, (json.dumps(line) + "\n" for line in kept))
+        in_bucket = "://" in os.fspath(run_dir)
+        self._file: _Lines = _RewrittenLines(path) if in_bucket else _AppendedLines(path)
+        self._tensorboard = _tensorboard(run_dir, resume_step)
         if wandb_project is not None:
             self._wandb = _wandb_run(run_dir, wandb_project)
 
@@ -68,7 +111,6 @@ class MetricWriter:
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
         try:
             self._file.write(json.dumps({"step": step, **finite}) + "\n")
-            self._file.flush()
         except OSError as error:
             raise OSError(
                 f"Writing metrics of step {step} failed: {error}. Make room or repair the disk; the same command then "
@@ -97,6 +139,18 @@ def check_wandb() -> None:
         raise ValueError(
             "experiments.train.wandb_project is set, but wandb is not installed: pip install 'flantune[wandb]'."
         )
+
+
+def _tensorboard(run_dir: epath.Path, resume_step: int) -> tensorboardX.SummaryWriter:
+    folder = os.fspath(run_dir / "tensorboard")
+    try:
+        return tensorboardX.SummaryWriter(
+            folder, purge_step=resume_step + 1 if resume_step else None, flush_secs=10
+        )
+    except ImportError as error:
+        raise ValueError(
+            f"TensorBoard's file {folder} needs another package ({error}); for gs:// pip install gcsfs brings it."
+        ) from error
 
 
 def _wandb_run(run_dir: epath.Path, project: str) -> Any:  # an optional package

@@ -1,6 +1,8 @@
 """Files of metrics, and what a resumed run keeps of them."""
 
+import importlib.util
 import json
+import subprocess
 import sys
 
 import pytest
@@ -59,3 +61,66 @@ def test_wandb_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(ValueError, match="not installed"):
         metrics.MetricWriter(tmp_path, wandb_project="tests")
+
+
+_IN_A_BUCKET = """
+import os, sys, types
+os.environ["EPATH_USE_TF"] = "0"
+import fsspec
+from fsspec.implementations import memory
+
+class Bucket(memory.MemoryFileSystem):
+    protocol = ("gs", "gcs")
+    def __init__(self, **options):
+        super().__init__()
+    def _open(self, path, mode="rb", **options):
+        assert "a" not in mode, "a bucket takes no appending"
+        return super()._open(path, mode, **options)
+
+for protocol in ("gs", "gcs"):
+    fsspec.register_implementation(protocol, Bucket, clobber=True)
+import tensorboardX
+from etils import epath
+from flantune.training import metrics
+run = epath.Path("gs://runs/mine")
+if sys.argv[1] == "bare":
+    metrics.MetricWriter(run)
+# Its own client of buckets needs the network; what it gets is tested elsewhere.
+written = []
+tensorboardX.SummaryWriter = lambda *_, **__: types.SimpleNamespace(
+    add_scalar=lambda *scalar: written.append(scalar), close=lambda: None)
+writer = metrics.MetricWriter(run)
+writer.write(1, {"train/loss": 2.5})
+assert metrics.read_metrics(run) == []
+metrics.REWRITE_EVERY_S = 0.0
+writer.write(2, {"train/loss": 1.5})
+print([line["step"] for line in metrics.read_metrics(run)])
+metrics.REWRITE_EVERY_S = 30.0
+writer.write(3, {"train/loss": 1.0})
+writer.close()
+print([line["step"] for line in metrics.read_metrics(run)])
+writer = metrics.MetricWriter(run, resume_step=2)
+writer.write(3, {"train/loss": 0.5})
+writer.close()
+print([line["train/loss"] for line in metrics.read_metrics(run)], len(written))
+"""
+
+
+def in_a_bucket(word):
+    pytest.importorskip("fsspec")
+    return subprocess.run(
+        [sys.executable, "-c", _IN_A_BUCKET, word], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_bucket_that_takes_no_appending_gets_the_file_anew():
+    done = in_a_bucket("whole")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["[1, 2]", "[1, 2, 3]", "[2.5, 1.5, 0.5] 4"]
+
+
+def test_a_bucket_without_tensorboards_package_is_told():
+    if importlib.util.find_spec("google") and importlib.util.find_spec("google.cloud.storage"):
+        pytest.skip("google-cloud-storage is installed")
+    done = in_a_bucket("bare")
+    assert "ValueError: TensorBoard's file gs://runs/mine/tensorboard needs" in done.stderr
