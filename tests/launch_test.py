@@ -145,6 +145,18 @@ def test_slurm_gets_one_process_for_each_gpu(launch):
     assert srun[at + 1 :] == ["train", "--distributed", *RUN]
 
 
+@pytest.mark.parametrize(
+    ("statuses", "restarts", "status", "starts"),
+    [((137,), "2", 0, 2), ((137, 1), "1", 1, 2), ((2,), "2", 2, 1), ((137,), None, 137, 1)],
+)
+def test_slurm_starts_all_again_where_a_process_is_lost(launch, statuses, restarts, status, starts):
+    answers = [("--kill-on-bad-exit", "", one) for one in statuses]
+    done, calls = launch("gpu_slurm.sh", *RUN, answers=answers, RESTARTS=restarts)
+    assert done.returncode == status
+    assert [call[0] for call in calls] == ["flantune", *["srun"] * starts]
+    assert done.stderr.count("a process was lost") == starts - 1
+
+
 @pytest.mark.parametrize("script", ["gke_xpk.sh", "gpu_slurm.sh", "tpu_pod.sh"])
 def test_nothing_is_started_where_a_check_fails(launch, script):
     done, calls = launch(script, *RUN, answers=[["preflight", "FAILED fit: too small", 1]])
