@@ -7,9 +7,10 @@
 - log_1: a line every step.
 - log_1_untimed: the same without the thread that times steps (`StepTimes`).
 
-One process and one compiled step for all; each round takes every way once, for as many steps. Prints medians, and the median of
-the rounds' ratios to bare. "log alone" is the host's work on results that are there already: on an accelerator it runs
-beside the steps, and costs nothing while it is shorter than they are.
+One process and one compiled step for all; each round takes every way once, for as many steps. Prints medians, and the median
+of the rounds' ratios to bare, by the clock and of processor time, which other processes disturb less. "log alone" is the
+host's work on results that are there already: on an accelerator it runs beside the steps, and costs nothing while it is
+shorter than they are.
 """
 
 import collections
@@ -21,6 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
+from typing import NamedTuple
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -155,23 +157,33 @@ def make_batch(shape: Shape) -> dict[str, np.ndarray]:
     }
 
 
-def timed(way: str, num_steps: int, take: Callable[[], step_lib.Metrics]) -> float:
-    """Seconds per step of a loop whose steps `take` starts, in one way of logging."""
+class Took(NamedTuple):
+    """Seconds per step, by the clock and of all this process's threads."""
+
+    wall: float
+    processor: float
+
+
+def timed(way: str, num_steps: int, take: Callable[[], step_lib.Metrics]) -> Took:
+    """What a loop takes whose steps `take` starts, in one way of logging."""
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.closing(make_log(way, folder)) as log,
     ):
-        start = time.perf_counter()
+        start = Took(time.perf_counter(), time.process_time())
         for step in range(1, num_steps + 1):
             with log.fetching():
                 pass
             log.add(step, take())
         log.wait()
-        return (time.perf_counter() - start) / num_steps
+        end = Took(time.perf_counter(), time.process_time())
+        return Took(
+            *((after - before) / num_steps for before, after in zip(start, end, strict=True))
+        )
 
 
-def measure(shape: Shape) -> list[dict[str, tuple[float, float]]]:
-    """By round, seconds per step of each way: with the steps, and without them, the log's work alone."""
+def measure(shape: Shape) -> list[dict[str, tuple[Took, Took]]]:
+    """By round, what each way takes: with the steps, and without them, the log's work alone."""
     learner = make_learner(shape.model)
     take_step = learner.make_step(len(TASKS))
     state = learner.new_state()
@@ -201,10 +213,15 @@ def main() -> None:
     for name in sys.argv[1:] or SHAPES:
         rounds = measure(SHAPES[name])
         for way in WAYS:
-            seconds, alone = (statistics.median(one[way][i] for one in rounds) for i in (0, 1))
-            ratio = statistics.median(one[way][0] / one["bare"][0] for one in rounds)
+            seconds = statistics.median(one[way][0].wall for one in rounds)
+            alone = statistics.median(one[way][1].wall for one in rounds)
+            ratios = (
+                statistics.median(one[way][0][clock] / one["bare"][0][clock] for one in rounds)
+                for clock in range(len(Took._fields))
+            )
+            shown = " ".join(f"{ratio:6.3f}" for ratio in ratios)
             print(
-                f"{name:10}{way:15}{1e3 * seconds:10.2f} ms a step   / bare {ratio:6.3f}   "
+                f"{name:10}{way:15}{1e3 * seconds:10.2f} ms a step   / bare, wall and processor {shown}   "
                 f"log alone {1e3 * alone:7.3f} ms a step",
                 flush=True,
             )
