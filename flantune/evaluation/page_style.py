@@ -68,7 +68,7 @@ tbody tr:last-child td { border-bottom: 0; }
 .track .median { top: 0; height: 100%; min-width: 2px; margin-left: -1px; background: var(--ink); }
 dl { margin: 0 0 1rem; }
 dl > div { display: grid; grid-template-columns: 7rem 1fr; gap: .75rem; padding: .15rem 0; }
-@media (min-width: 34rem) { section > dl > div { grid-template-columns: 11rem 1fr; } }
+@media (min-width: 34rem) { section > dl > div { grid-template-columns: 14rem 1fr; } }
 dt { color: var(--muted); }
 dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 pre { margin: 0; font: .85rem/1.45 ui-monospace, Menlo, Consolas, monospace; white-space: pre-wrap;

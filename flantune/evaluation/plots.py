@@ -105,11 +105,7 @@ def loss_svg(loss_curve: Sequence[tuple[int, float]], name: str) -> str:
         ax.plot(steps, _running_mean(losses, len(steps) // 25), color=_TUNED, linewidth=1.7)
     else:
         ax.plot(steps, losses, color=_TUNED, linewidth=1.7, marker="o", markersize=3)
-    ax.set_xlabel("step")
-    ax.set_ylabel("training loss (nats per token)")
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    ax.set_ylim(bottom=0)
-    ax.grid(color=_GRID, linewidth=0.6)
+    _by_step(ax, "training loss (nats per token)")
     return _svg(fig, ax, name)
 
 
@@ -124,12 +120,20 @@ def cluster_svg(
     ax.plot(
         *zip(*cluster, strict=True), color=_TUNED, linewidth=1.9, marker="o" if is_point else None
     )
-    ax.set_xlabel("step")
-    ax.set_ylabel("nats per token")
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    ax.set_ylim(bottom=0)
-    ax.grid(color=_GRID, linewidth=0.6)
+    _by_step(ax, "nats per token")
     return _svg(fig, ax, name)
+
+
+def _by_step(ax: "axes.Axes", label: str) -> None:
+    """Axes of what is drawn by step: whole steps, values from zero to a little above the highest."""
+    from matplotlib import ticker
+
+    ax.set_xlabel("step")
+    ax.set_ylabel(label)
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
+    ax.grid(color=_GRID, linewidth=0.6)
 
 
 def _thin(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
