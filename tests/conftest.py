@@ -1,12 +1,13 @@
-"""Checks every jaxtyping signature of flantune at run time, and finds the optional real data."""
+"""Checks every signature of flantune at run time, shapes of arrays among them, and finds the optional real data."""
 
 import os
 import pathlib
 import signal
 
 import hypothesis
-import jaxtyping
 import pytest
+
+from . import runtime_checks
 
 # A shell starts background jobs with Ctrl-C ignored, and processes inherit that: tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -15,7 +16,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # A slow machine is no failure of a property.
 hypothesis.settings.register_profile("flantune", deadline=None)
 hypothesis.settings.load_profile("flantune")
-jaxtyping.install_import_hook("flantune", "beartype.beartype")
+runtime_checks.install()
 
 _SHARED_DATA = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 

@@ -65,9 +65,9 @@ for name in ("tensorflow", "tensorflow_text", "tensorflow_datasets", "seqio"):
 
 
 READ = """
-import jaxtyping  # as in the process that prepared: fingerprints see the checks
+from tests import runtime_checks
 
-jaxtyping.install_import_hook("flantune", "beartype.beartype")
+runtime_checks.install()  # as in the process that prepared: fingerprints see the checks
 import pathlib
 import sys
 
