@@ -61,9 +61,7 @@ NEAR = {
     "natural_language_inference": ("paraphrase",),
     "paraphrase": ("natural_language_inference",),
 }
-_CAPPED = proportional(
-    cap=3_000
-)  # the paper, section 2.3: of any more rows a task gets no further weight
+_CAPPED = proportional(cap=3_000)  # the paper, section 2.4
 _BY_CLUSTER_ALONE = Waiver(
     evaluation="*",
     training="flan2021:*",
