@@ -77,7 +77,7 @@ def _line(size: str, place: str, flags: list[str], optimization: str) -> str:
 
 
 def _cells(found: dict) -> list[str]:
-    mesh = "x".join(str(size) for size in found["mesh"].values())
+    mesh = "x".join(str(found["mesh"][axis]) for axis in ("data", "fsdp", "tensor"))
     of = f"{found['usable_bytes'] / 2**30:.2f}"
     flops = f"{found['model_flops'] / 1e15:.3f}"
     seconds = f"{found['seconds']:.0f}" if found["compiled"] else "not compiled"
