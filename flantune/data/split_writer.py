@@ -126,8 +126,9 @@ def _finished(job: SplitJob, partial: pathlib.Path) -> Manifest | None:
 def _claimed(partial: pathlib.Path) -> Iterator[pathlib.Path]:
     """The partial folder, made and locked; waits where another process holds it. The lock ends with its holder."""
     while True:
-        partial.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(partial, os.O_RDONLY)
+        descriptor = _opened(partial)
+        if descriptor is None:
+            continue
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -139,6 +140,19 @@ def _claimed(partial: pathlib.Path) -> Iterator[pathlib.Path]:
                 return
         finally:
             os.close(descriptor)
+
+
+def _opened(partial: pathlib.Path) -> int | None:
+    """The folder, made where it is not there; None where another process finished with it at the same moment."""
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        return os.open(partial, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    except FileExistsError:  # `mkdir` found it and, when it looked what it was, did not
+        if partial.is_file():
+            raise
+        return None
 
 
 def _is_same_folder(descriptor: int, path: pathlib.Path) -> bool:

@@ -1,3 +1,4 @@
+from concurrent import futures
 import os
 import pathlib
 import signal
@@ -7,7 +8,9 @@ import time
 
 import pytest
 
-from flantune.data import split_writer, store as store_lib
+from flantune import metrics
+from flantune.data import InstructionTask, prepare, sources, split_writer, store as store_lib
+from flantune.prompting import Template
 
 SRC = pathlib.Path(split_writer.__file__).parents[2]
 
@@ -107,3 +110,28 @@ def test_two_at_once_prepare_once(tmp_path, slow):
     results = {first.communicate(timeout=60)[0], second.communicate(timeout=60)[0]}
     assert results == {"prepared\n", "fresh\n"}
     assert (tmp_path / "log").read_text().split() == [str(n) for n in range(10)]
+
+
+def test_many_at_once_prepare_each_split_once(tmp_path):
+    store = store_lib.Store(tmp_path / "store")
+    tasks = [
+        InstructionTask(
+            name=f"t:many{number}",
+            cluster="c",
+            source=sources.InMemory(train=[{"x": "a", "answer": "b"}]),
+            to_fields=dict,
+            templates=(Template(inputs="{x}"),),
+            metrics=(metrics.exact_match,),
+        )
+        for number in range(40)
+    ]
+
+    def prepare_all(_):
+        wanted = [(task, ["train"]) for task in tasks]
+        return prepare.prepare(wanted, store, tmp_path, num_processes=0).results
+
+    with futures.ThreadPoolExecutor(8) as threads:
+        everyone = list(threads.map(prepare_all, range(8)))
+    for of_one_split in zip(*everyone, strict=True):
+        statuses = sorted(result.status for result in of_one_split)
+        assert statuses == ["fresh"] * 7 + ["prepared"], [result.error for result in of_one_split]
