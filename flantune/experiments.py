@@ -33,6 +33,7 @@ from flantune.data import (
     held_out,
     loading,
     mixture_vocabulary,
+    names as names_lib,
     prepare as prepare_lib,
     store as store_lib,
     vocabulary as vocabulary_lib,
@@ -267,7 +268,7 @@ def describe(
         return {"module": name, "rows": describe_lib.module(catalog, name)}
     catalog = loading.load_catalog(data, store, [name])
     _prepare(catalog, store, data, [(name, split)]).raise_if_failed()
-    if name in catalog.mixtures or any(mark in name for mark in "*?["):
+    if name in catalog.mixtures or names_lib.is_pattern(name):
         bound = loading.bind_mixture(catalog, store, name, split=split)
         if catalog.counts_tokens(name):
             vocabulary = _vocabulary(catalog, store, data, bound)

@@ -108,7 +108,7 @@ def _with_seqio_tasks(
 ) -> tuple[catalog_lib.Catalog, dict[str, str]]:
     """The catalog with the plain SeqIO tasks that some mixtures or the pattern reach, and why others are not there."""
     names = [data.mixture] if data.mixture else list(catalog.mixtures)
-    if tasks.startswith(seqio_tasks.PREFIX) and not any(mark in tasks for mark in "*?["):
+    if tasks.startswith(seqio_tasks.PREFIX) and not names_lib.is_pattern(tasks):
         names.append(tasks)
     reached = seqio_tasks.reached(catalog, names)
     try:

@@ -1,7 +1,15 @@
 """Mixtures: rates, caps, weights. The tasks are in the other modules of this folder; FLAN 2021 has its own, `flan2021.py`."""
 
 from flantune.data import Mixture, equal, proportional
-from tasks import chain_of_thought, natural_instructions, quickstart, t0, t0_prompts, tk_instruct
+from tasks import (
+    chain_of_thought,
+    natural_instructions,
+    quickstart,
+    self_instruct,
+    t0,
+    t0_prompts,
+    tk_instruct,
+)
 
 # Twenty of the test tasks: one or two of each of the twelve published categories, generation and classification.
 _SUPER_NI_EVAL20 = (
@@ -110,6 +118,9 @@ MIXTURES = (
     # Instruction rows as published, each row as often as any other.
     Mixture(name="alpaca", rates={"alpaca:alpaca": equal()}),
     Mixture(name="flan_alpaca", rates={"flan_alpaca:alpaca": equal()}),
-    Mixture(name="self_instruct", rates={"self_instruct:*": proportional(cap=None)}),
+    Mixture(
+        name="self_instruct",
+        rates={task.name: proportional(cap=None) for task in self_instruct.TASKS},
+    ),
     Mixture(name="instructgpt_sft", rates={"instructgpt_sft:*": proportional(cap=None)}),
 )

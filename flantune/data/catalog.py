@@ -126,16 +126,13 @@ class Catalog:
         """Members that a mixture does without: `DataConfig.skip_absent` allows it, and their data are not there."""
         return rates_lib.absent(self._as_mixture(name), self._book())
 
-    def _is_absent(self, task: str) -> bool:
-        return task in self.may_be_absent or f"{task.partition(':')[0]}:*" in self.may_be_absent
-
     def _book(self, plans: tuple[str, ...] = ()) -> rates_lib.Book:
         return rates_lib.Book(
             tasks=self.tasks,
             mixtures=self.mixtures,
             supports=self.supports,
             ruled_out=functools.partial(self._ruled_out, plans),
-            is_absent=self._is_absent,
+            may_be_absent=self.may_be_absent,
         )
 
     def _ruled_out(
@@ -167,13 +164,11 @@ class Catalog:
         if name in self.mixtures:
             return self.mixtures[name]
         task_name, _ = task_lib.split_name(name)
-        if (
-            task_name not in self.tasks
-            and not self._is_absent(task_name)
-            and not any(mark in name for mark in "*?[")
-        ):
+        alone = mixture_lib.Mixture(name=name, rates={name: mixture_lib.equal()})
+        known = task_name in self.tasks or names_lib.is_pattern(name)
+        if not known and not rates_lib.absent(alone, self._book()):
             raise KeyError(self._unknown("You asked for the mixture or task", name))
-        return mixture_lib.Mixture(name=name, rates={name: mixture_lib.equal()})
+        return alone
 
     def _unknown(self, who: str, name: str) -> str:
         sentence = names_lib.unknown(who, name, [*self.mixtures, *self.tasks])

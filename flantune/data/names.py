@@ -1,4 +1,4 @@
-"""Messages for names that nobody knows, with the closest ones that somebody does."""
+"""Names of tasks and mixtures: patterns, and messages for those that nobody knows, with the closest ones that somebody does."""
 
 from collections.abc import Collection
 import difflib
@@ -22,3 +22,8 @@ def unknown(who: str, name: str, known: Collection[str]) -> str:
     shown = ", ".join(repr(item) for item in sorted(known)[:8])
     more = f" and {len(known) - 8} more" if len(known) > 8 else ""
     return f"{sentence} There are: {shown or 'none'}{more}."
+
+
+def is_pattern(name: str) -> bool:
+    """Example: `is_pattern("flan2021:*")` is True."""
+    return any(mark in name for mark in "*?[")

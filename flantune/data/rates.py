@@ -37,14 +37,14 @@ class Book:
         supports: whether a task has a template for a setting, given by its name; patterns leave out those that have
             none.
         ruled_out: which of some tasks the held-out plan of a name rules out; KeyError where there is no such plan.
-        is_absent: whether a task that is not among `tasks` is known to be absent, and to be left out.
+        may_be_absent: tasks, and families as "family:*", that are left out where they are not among `tasks`.
     """
 
     tasks: Mapping[str, object]
     mixtures: Mapping[str, mixture_lib.Mixture]
     supports: Callable[[str, str], bool]
     ruled_out: Callable[[str, Collection[str]], frozenset[str]]
-    is_absent: Callable[[str], bool] = lambda task: False
+    may_be_absent: frozenset[str] = frozenset()
 
 
 def members(mixture: mixture_lib.Mixture, book: Book) -> tuple[str, ...]:
@@ -69,9 +69,22 @@ def absent(mixture: mixture_lib.Mixture, book: Book) -> tuple[str, ...]:
     for member in mixture.rates:
         if member in book.mixtures:
             found |= dict.fromkeys(absent(book.mixtures[member], book))
-        elif _task(member) not in book.tasks and book.is_absent(_task(member)):
-            found[member] = None
+        else:
+            found |= dict.fromkeys(_absent(member, book))
     return tuple(found)
+
+
+def _absent(member: str, book: Book) -> list[str]:
+    """What a task or a pattern, with its setting, stands for and is not there; a family without any task as one name."""
+    task, hash_mark, setting = member.partition("#")
+    family = f"{task.partition(':')[0]}:*"
+    if not names_lib.is_pattern(task):
+        known = {task, family} & book.may_be_absent
+        return [member] if known and task not in book.tasks else []
+    if family in book.may_be_absent:
+        return [] if fnmatch.filter(book.tasks, task) else [member]
+    gone = sorted(fnmatch.filter(book.may_be_absent, task))
+    return [name + hash_mark + setting for name in gone]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -225,18 +238,18 @@ def _matches(
 ) -> list[str]:
     """The tasks that a member stands for, with its setting, but for those that held-out plans leave out."""
     task, hash_mark, setting = member.partition("#")
-    if any(mark in task for mark in "*?["):
+    if names_lib.is_pattern(task):
         found = [
             name + hash_mark + setting
             for name in sorted(fnmatch.filter(book.tasks, task))
             if not any(fnmatch.fnmatchcase(name, pattern) for pattern in mixture.exclude)
             and book.supports(name, setting)
         ]
-        if not found and not book.is_absent(task):
+        if not found and not _absent(member, book):
             raise KeyError(f"Mixture {mixture.name!r}: no task matches {member!r}.")
         return [name for name in found if _task(name) not in without]
     if task not in book.tasks:
-        if book.is_absent(task):
+        if _absent(member, book):
             return []
         raise KeyError(
             names_lib.unknown(

@@ -169,3 +169,32 @@ def test_absent_tasks_are_left_out_only_where_that_is_asked_for_and_typos_never(
         catalog.members("none")
     with pytest.raises(KeyError, match="'c:fist'"):
         catalog.members("typo")
+
+
+def test_a_pattern_leaves_out_the_absent_tasks_that_it_matches_and_names_them(tmp_path):
+    gone = dataclasses.replace(
+        testing.make_task("c:gone", ROWS), source=sources.Jsonl(train="gone.jsonl")
+    )
+    alone = dataclasses.replace(gone, name="d:gone")
+    mixtures = [
+        Mixture(name="some", rates={"c:*": 1.0, "d:*#2_shot": 1.0}),
+        Mixture(name="typo", rates={"c:*": 1.0, "e:*": 1.0}),
+    ]
+    catalog = load(tmp_path, [FIRST, gone, alone], mixtures, skip_absent=True)
+    assert catalog.members("some") == ("c:first",)
+    assert catalog.absent("some") == ("c:gone", "d:gone#2_shot")
+    with pytest.raises(KeyError, match="no task matches 'e:\\*'"):
+        catalog.members("typo")
+
+
+def test_a_family_that_is_there_is_not_named_as_absent(tmp_path):
+    (tmp_path / "file").touch()
+    family = TaskFamily(
+        name="f",
+        files=lambda folder: {"one": folder / "file"},
+        read_metadata=lambda _: {},
+        make_task=lambda *_: dataclasses.replace(FIRST, name="f:one"),
+    )
+    mixtures = [Mixture(name="m", rates={"f:*": 1.0})]
+    catalog = load(tmp_path, [family], mixtures, skip_absent=True)
+    assert (catalog.members("m"), catalog.absent("m")) == (("f:one",), ())
