@@ -114,10 +114,12 @@ def _fit(
     optimizer: OptimizerConfig,
     mesh: MeshConfig,
 ) -> str:
+    # What compile proves trains all parameters; adapters add next to nothing to that and save gradients and state.
+    bound = "" if model.lora is None else "; a bound from above, with all parameters trained"
     found = experiments.compile(
         topology=topology,
         num_slices=num_slices,
-        model=model,
+        model=dataclasses.replace(model, lora=None),
         data=data,
         optimizer=optimizer,
         mesh=mesh,
@@ -126,7 +128,8 @@ def _fit(
         raise ValueError(f"the compiler gave up on {topology}: {found.refusal}")
     need = f"{found.memory.total / _GIB:.2f} GiB of {found.usable_bytes / _GIB:.2f} usable"
     if not found.fits:
+        verdict = "is too small" if model.lora is None else "is not shown to be large enough"
         raise ValueError(
-            f"{topology} is too small, {need} on each device. {' '.join(found.levers)}"
+            f"{topology} {verdict}, {need} on each device{bound}. {' '.join(found.levers)}"
         )
-    return f"{topology}, {need} on each device ({found.way})"
+    return f"{topology}, {need} on each device ({found.way}{bound})"

@@ -9,8 +9,10 @@ import re
 from etils import epath
 import jax
 import pytest
+import rich.console
 
 from flantune import assembly, cli, configs, experiments, gin_files, recipes, start as start_lib
+from flantune.commands import shared
 from flantune.data import catalog as catalog_lib, store as store_lib
 from flantune.models import t5
 from flantune.training import optimizers, partial, sharding, state as state_lib, step as step_lib
@@ -201,7 +203,7 @@ def run(capsys, *arguments):
 
 
 def test_the_command_lists_every_run_file(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setattr(shared, "OUT", rich.console.Console(width=250))
     status, printed = run(capsys)
     assert status == 0
     assert not [name for name in NAMES if name not in printed.out]

@@ -186,7 +186,9 @@ def _decayed(config: OptimizerConfig, logical_axes: PyTree, stacked: PyTree[bool
     names = [name for name, _ in param_trees.leaves(logical_axes)]
     kept = param_trees.select(names, config.not_decayed, field="OptimizerConfig.not_decayed")
 
-    def is_decayed(path: jax.tree_util.KeyPath, is_stacked: bool, axes: tuple[str, ...]) -> bool:
+    def is_decayed(
+        path: jax.tree_util.KeyPath, is_stacked: bool, axes: tuple[str | None, ...]
+    ) -> bool:
         return len(axes) - is_stacked > 1 and sharding.path_name(path) not in kept
 
     return jax.tree_util.tree_map_with_path(is_decayed, stacked, logical_axes)

@@ -1,12 +1,14 @@
 """`flantune preflight` on a tiny run: all checks are told, and the exit status says whether one failed."""
 
 import json
+import pathlib
 
 import pytest
 
 from flantune import cli, testing
 from flantune.testing import tiny
 
+LORA = pathlib.Path(__file__).parents[2] / "gin" / "lora" / "rank8.gin"
 ROWS = {"train": [{"text": "a", "answer": "b"}] * 4}
 
 
@@ -73,3 +75,12 @@ def test_every_check_is_told_though_one_fails(run_file, tmp_path, capsys):
 
 def test_a_wrong_binding_is_wrong_input(run_file, capsys):
     assert preflight(capsys, run_file, "--gin.DataConfig.mixtur=x")[0] == 2
+
+
+def test_adapters_fit_where_training_all_parameters_does(run_file, tmp_path, capsys):
+    task = testing.make_task("pre:echo", ROWS)
+    testing.prepare([task], tmp_path / "store")
+    with testing.task_module("preflight_tasks", [task]):
+        status, checks = preflight(capsys, run_file, LORA, "--topology", "h100:1")
+    assert status == 0
+    assert "a bound from above, with all parameters trained" in checks["fit"][1]

@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -264,18 +265,25 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write beyond the limit f
 def fill(step, state, metrics):
     while not (pathlib.Path({run_dir!r}) / "checkpoints" / "checkpoint_7").exists():
         time.sleep(0.01)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, ({largest_file}, resource.RLIM_INFINITY))
 
 callbacks = [trainer.Callback(every_steps=14, on_step=fill)]
 linear_model.train({run_dir!r}, callbacks=callbacks, log_every_steps=50)
 """
 
 
-def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, run_python):
-    done = run_python(_FULL_DISK.format(run_dir=str(tmp_path)))
+@pytest.mark.parametrize(
+    ("largest_file", "failed", "last"),
+    [(1000, "Saving", "steps: 7"), (200, "Writing .*wall_time.json", "File too large")],
+)
+def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(
+    tmp_path, run_python, largest_file, failed, last
+):
+    done = run_python(_FULL_DISK.format(run_dir=str(tmp_path), largest_file=largest_file))
     assert done.returncode == 1
-    (said,) = [line for line in done.stderr.splitlines() if line.startswith("OSError: Saving")]
-    assert "steps: 7. Make room or repair the disk" in said
+    said = done.stderr.splitlines()[-1]
+    assert re.match(f"OSError: {failed}", said)
+    assert f"{last}. Make room or repair the disk" in said
     _, abstract = _state()
     assert int(checkpoints.Checkpoints(tmp_path).restore(abstract)[0].step) == 7
     assert int(linear_model.train(tmp_path).step) == 20

@@ -286,7 +286,7 @@ def test_batches_that_end_early_are_reported(tmp_path):
 def test_log_lines_tell_devices_mesh_size_and_first_step(tmp_path, caplog):
     logging.set_verbosity(logging.INFO)
     linear_model.train(tmp_path, num_steps=5)
-    assert "mesh data=1 x fsdp=1 x tensor=1" in caplog.text
+    assert "mesh slice=1 x data=1 x fsdp=1 x tensor=1" in caplog.text
     assert "400 parameters" in caplog.text
     assert "Global batch: 8 rows, inputs of 5 tokens" in caplog.text
     assert "step 5/5  loss" in caplog.text
