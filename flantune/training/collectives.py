@@ -42,6 +42,9 @@ _LESS_THAN = re.compile(r"ROOT .* compare\((?P<operands>.*?)\), direction=LT")
 _ARRAY = re.compile(r"\b(pred|bf16|[sufc]\d+|f8\w+)\[([\d,]*)\]")
 # The name that XLA gives the computation of an all-reduce of which each device keeps its own slice.
 _FUSED_REDUCE_SCATTER = "all-reduce-scatter"
+# At the default level of optimization libtpu runs an all-gather beside other work: an instruction starts it, fusions of that
+# work take steps of it, and an instruction ends it. Each of them has the whole all-gather in its computation; the first counts.
+_CONTINUED = re.compile(r"^\s+%?async-collective-done|calls=%?async_collective_fusion")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,6 +148,8 @@ def _computations(hlo_text: str) -> tuple[dict[str, list[str]], str]:
 
 def _callees(line: str, computations: Mapping[str, list[str]]) -> list[tuple[str, int | None]]:
     """Computations that an instruction runs, and how often; None where the text does not tell."""
+    if _CONTINUED.search(line):
+        return []
     loop = _WHILE.search(line)
     if loop:
         return [(loop["body"], _trip_count(line, computations.get(loop["condition"], [])))]

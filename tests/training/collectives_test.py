@@ -170,3 +170,20 @@ def test_what_hosts_exchange_for_slices_passes_the_network():
 def test_what_goes_to_a_host_for_another_reason_is_no_traffic():
     line = "(f32[8], u32[], token[]) send(%p0), is_host_transfer=true, channel_id=1"
     assert kinds(entry(line))[0] == {}
+
+
+def test_an_all_gather_that_runs_beside_other_work_counts_where_it_starts():
+    gather = (
+        "  %ag = bf16[768,32128]{1,0} all-gather(%p0), channel_id=407, replica_groups=[1,4]<=[4]\n"
+    )
+    computations = "".join(
+        f"%{name} (p0: bf16[192,32128]) -> bf16[768,32128] {{\n{gather}}}\n\n"
+        for name in ("fused_computation.1", "async_collective_fusion.2", "fused_computation.3")
+    )
+    body = (
+        "(bf16[192,32128], bf16[768,32128]) fusion(%p0), kind=kCustom, calls=%fused_computation.1\n"
+        "  %step = bf16[8,8] fusion(%start), kind=kOutput, calls=%async_collective_fusion.2\n"
+        "  %async-collective-done.4 = bf16[768,32128] fusion(%step), calls=%fused_computation.3"
+    )
+    one = kinds(computations + entry(body), num_devices=4)[0]["all-gather"]
+    assert (one.count, one.bytes_sent) == (1, 768 * 32128 * 2 * 3 // 4)
