@@ -52,24 +52,24 @@ def abstract_batch(data: DataConfig) -> dict[str, jax.ShapeDtypeStruct]:
     }
 
 
-def peak_share(
-    model: ModelConfig, data: DataConfig, mesh: jax.sharding.Mesh, frozen: PyTree
-) -> float | None:
+def peak_share(start: start_lib.Start, data: DataConfig) -> float | None:
     """What share of all devices' peak the model FLOPs of a step are, if it takes a second; None, and said, if unknown."""
-    left_out = "Model FLOPs utilisation is left out: %s."
-    if frozen is not None:
-        logging.info(left_out, "only a part of the parameters is trained")
-        return None
-    kind = mesh.devices.flat[0].device_kind
+    kind = start.mesh.devices.flat[0].device_kind
     chip = chips.of_device_kind(kind)
     if chip is None:
-        logging.info(left_out, f"the table of chips has no peak speed of {kind!r}")
+        logging.info(
+            "Model FLOPs utilisation is left out: the table of chips has no peak speed of %r.", kind
+        )
         return None
-    rows, inputs_length, targets_length = data.batch_size, data.inputs_length, data.targets_length
-    step_flops = flops.train_flops(
-        model, rows=rows, inputs_length=inputs_length, targets_length=targets_length
+    step = flops.step_flops(
+        start.network.config,
+        start.shapes,
+        start.trained_names,
+        rows=data.batch_size,
+        inputs_length=data.inputs_length,
+        targets_length=data.targets_length,
     )
-    return step_flops / (mesh.size * chip.peak_flops)
+    return step.model / (start.mesh.size * chip.peak_flops)
 
 
 def make_evaluator(

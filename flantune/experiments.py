@@ -209,38 +209,39 @@ def compile(
     data: DataConfig,
     optimizer: OptimizerConfig,
     mesh: MeshConfig,
+    trainable: TrainableConfig | None = None,
     num_slices: int = 1,
     optimization: str = "O1",
     num_steps: int = 1_000_000,
 ) -> "feasibility.Feasibility":
     """Whether a run's training step fits on a slice that need not exist, and how fast it can be at best.
 
-    Of `data` only the shape of a batch counts. `num_steps` is for schedules that decay over the whole run.
+    Of `data` only the shape of a batch counts. `trainable` and `model.lora` choose what is trained, as in `train`.
+    `num_steps` is for schedules that decay over the whole run.
 
     Raises:
-        ValueError: there is no such topology, the mesh does not fit it, or the model has adapters.
+        ValueError: there is no such topology, or the mesh does not fit it.
     """
-    from flantune import assembly
-    from flantune.models import t5
-
-    if model.lora is not None:
-        raise ValueError(
-            "compile proves steps that train all parameters; with ModelConfig.lora most are frozen, and the figures would be "
-            "too high. Leave LoraConfig out for an upper bound."
-        )
-    from flantune.training import ahead_of_time, optimizers, proof
+    from flantune import assembly, start
+    from flantune.models import lora, t5
+    from flantune.training import ahead_of_time, optimizers, proof, state
 
     configs.check_whole("num_slices", num_slices)
+    lora.check_targets(model)
     place = ahead_of_time.topology(topology, num_slices)
     if model.layer_loop == "auto":
         # "auto" goes by this machine's backend, which need not be the topology's: those are TPUs and GPUs.
         model = dataclasses.replace(model, layer_loop="scan")
-    network = t5.EncoderDecoder(model)
+
+    def trained(config: ModelConfig) -> state.Model:
+        return start.trained_model(t5.EncoderDecoder(config), trainable)
+
     job = proof.Job(
-        model=network,
-        plain_model=t5.EncoderDecoder(dataclasses.replace(model, remat="none")),
+        model=trained(model),
+        plain_model=trained(dataclasses.replace(model, remat="none")),
         model_config=model,
-        optimizer=optimizers.make_optimizer(optimizer, num_steps, network.logical_axes()),
+        frozen_dtype=start.frozen_dtype(trainable),
+        optimizer=optimizers.make_optimizer(optimizer, num_steps, trained(model).logical_axes()),
         optimizer_config=optimizer,
         mesh_config=mesh,
         batch=assembly.abstract_batch(data),

@@ -56,7 +56,9 @@ def _facts(found: feasibility_lib.Feasibility) -> rich.table.Table:
     table.add_row(
         "batch", f"{found.rows} rows of {found.inputs_length} + {found.targets_length} tokens"
     )
-    table.add_row("parameters", f"{found.num_params:,}")
+    trained = f", of which {found.num_trained:,} are trained"
+    is_partial = found.num_trained < found.num_params
+    table.add_row("parameters", f"{found.num_params:,}{trained if is_partial else ''}")
     if found.way == "estimate":
         table.add_row("figures", feasibility_lib.NOT_COMPILED)
     else:

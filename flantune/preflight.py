@@ -11,6 +11,7 @@ from flantune.configs import (
     MeshConfig,
     ModelConfig,
     OptimizerConfig,
+    TrainableConfig,
 )
 from flantune.data import loading, vocabulary as vocabulary_lib
 
@@ -35,6 +36,7 @@ def check(
     mesh: MeshConfig,
     evaluation: EvalConfig | None = None,
     init: InitConfig | None = None,
+    trainable: TrainableConfig | None = None,
     topology: str | None = None,
     num_slices: int = 1,
 ) -> list[Check]:
@@ -50,7 +52,10 @@ def check(
         if init is not None:
             yield _checked("start", lambda: _start(init))
         if topology is not None:
-            yield _checked("fit", lambda: _fit(topology, num_slices, model, data, optimizer, mesh))
+            yield _checked(
+                "fit",
+                lambda: _fit(topology, num_slices, model, data, optimizer, mesh, trainable),
+            )
 
     return list(checks())
 
@@ -113,23 +118,22 @@ def _fit(
     data: DataConfig,
     optimizer: OptimizerConfig,
     mesh: MeshConfig,
+    trainable: TrainableConfig | None,
 ) -> str:
-    # What compile proves trains all parameters; adapters add next to nothing to that and save gradients and state.
-    bound = "" if model.lora is None else "; a bound from above, with all parameters trained"
     found = experiments.compile(
         topology=topology,
         num_slices=num_slices,
-        model=dataclasses.replace(model, lora=None),
+        model=model,
         data=data,
         optimizer=optimizer,
         mesh=mesh,
+        trainable=trainable,
     )
     if found.memory is None:
         raise ValueError(f"the compiler gave up on {topology}: {found.refusal}")
     need = f"{found.memory.total / _GIB:.2f} GiB of {found.usable_bytes / _GIB:.2f} usable"
     if not found.fits:
-        verdict = "is too small" if model.lora is None else "is not shown to be large enough"
         raise ValueError(
-            f"{topology} {verdict}, {need} on each device{bound}. {' '.join(found.levers)}"
+            f"{topology} is too small, {need} on each device. {' '.join(found.levers)}"
         )
-    return f"{topology}, {need} on each device ({found.way}{bound})"
+    return f"{topology}, {need} on each device ({found.way})"

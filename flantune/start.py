@@ -26,7 +26,7 @@ from flantune.interop import (
     t5x_checkpoint,
 )
 from flantune.models import lora as lora_lib, t5
-from flantune.training import checkpoints, partial, sharding, state as state_lib
+from flantune.training import checkpoints, flops, partial, sharding, state as state_lib
 
 _EVERYTHING = "everything"
 
@@ -59,18 +59,23 @@ class Start:
     def _abstract(self) -> PyTree:
         return state_lib.abstract_params(self.network, self.mesh, self.rules)
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every parameter by its name."""
+        return flops.shapes_by_name(self._abstract)
+
+    @property
+    def trained_names(self) -> frozenset[str]:
+        """Names of the parameters that are trained."""
+        return frozenset(_names(self.model.logical_axes()))
+
     @functools.cached_property
     def frozen(self) -> PyTree:
         """The frozen parameters, placed, in `TrainableConfig.frozen_dtype`; None: there are none."""
-        wanted = partial.frozen_part(self.model, self._abstract)
-        if wanted is None:
-            return None
-        dtype = "float32" if self.trainable is None else self.trainable.frozen_dtype
-        return self._loaded(
-            jax.tree.map(
-                lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=leaf.sharding), wanted
-            )
+        wanted = partial.abstract_frozen(
+            self.model, self.mesh, self.rules, frozen_dtype(self.trainable)
         )
+        return None if wanted is None else self._loaded(wanted)
 
     def params(self) -> PyTree:
         """All parameters at the start, placed."""
@@ -133,9 +138,7 @@ class Start:
 
     def _trained(self) -> PyTree:
         """Shapes and shardings of the trained parameters."""
-        frozen = partial.frozen_part(self.model, self._abstract) or {}
-        names = _names(self._abstract) - _names(frozen)
-        return param_trees.part(self._abstract, names)
+        return param_trees.part(self._abstract, self.trained_names)
 
     def _loaded(self, wanted: PyTree) -> PyTree:
         """These parameters: of the source, and adapters, which no source has, of the seed."""
@@ -177,7 +180,7 @@ def of_run(
         FileNotFoundError: there is no such source.
         ValueError: the source does not fit the model, or a pattern matches nothing.
     """
-    model = _model(network, trainable)
+    model = trained_model(network, trainable)
     is_partial = isinstance(model, partial.PartialModel)
     if init is not None and init.what == _EVERYTHING and is_partial:
         raise ValueError(
@@ -247,7 +250,12 @@ def trained_params(start: Start, run_dir: epath.Path, step: int | None) -> PyTre
     return partial.all_params(params, start.frozen)
 
 
-def _model(network: t5.EncoderDecoder, trainable: TrainableConfig | None) -> state_lib.Model:
+def frozen_dtype(trainable: TrainableConfig | None) -> str:
+    """In which dtype frozen parameters are held."""
+    return "float32" if trainable is None else trainable.frozen_dtype
+
+
+def trained_model(network: t5.EncoderDecoder, trainable: TrainableConfig | None) -> state_lib.Model:
     """What of the network is trained: the adapters and what the patterns match, or else everything."""
     names = _names(network.logical_axes())
     trained = {name for name in names if lora_lib.is_adapter(name)}

@@ -206,16 +206,14 @@ class TrainingRun:
         return state
 
     def _log_settings(self) -> train_log.LogSettings:
-        settings, learner = self.settings, self.learner
+        settings = self.settings
         members = self.bound.members
         return train_log.LogSettings(
             every_steps=min(settings.log_every_steps, settings.num_steps),
             tasks=[task_log.TaskLabel(one.name, one.task.cluster) for one in members],
             tasks_every_steps=min(settings.log_tasks_every_steps, settings.num_steps),
             wandb_project=settings.wandb_project,
-            peak_share=assembly.peak_share(
-                self.start.network.config, self.data, learner.mesh, learner.frozen
-            ),
+            peak_share=assembly.peak_share(self.start, self.data),
         )
 
 

@@ -350,6 +350,33 @@ def test_a_frozen_base_in_bfloat16_trains_and_is_found_again():
     assert len(answers("runs/half")) == 2
 
 
-def test_compile_does_not_take_adapters_for_a_whole_model(capsys):
-    text = error_of(capsys, "compile", "run.gin", "--topology", "v5e:2x2", *LORA)
-    assert "with ModelConfig.lora most are frozen" in text
+def test_compile_names_a_wrong_target_of_adapters(capsys):
+    text = error_of(
+        capsys,
+        "compile",
+        "run.gin",
+        "--topology",
+        "h100:1",
+        *LORA,
+        "--gin.LoraConfig.targets=('qery',)",
+    )
+    assert "LoraConfig.targets holds 'qery'" in text
+    assert "'query'" in text
+
+
+def test_compile_proves_a_step_of_chosen_parameters(capsys):
+    assert (
+        cli.main(
+            [
+                "compile",
+                "run.gin",
+                "--topology",
+                "h100:1",
+                "--json",
+                "--gin.TrainableConfig.patterns=('decoder/*',)",
+            ]
+        )
+        == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert 0 < found["num_trained"] < found["num_params"]

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from flantune.configs import OptimizerConfig
-from flantune.training import loss as loss_lib, state as state_lib, step as step_lib
+from flantune.training import loss as loss_lib, partial, state as state_lib, step as step_lib
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,22 +45,26 @@ def kept(
     params: PyTree[jax.ShapeDtypeStruct],
     batch: step_lib.AbstractBatch,
     config: OptimizerConfig,
+    frozen: PyTree[jax.ShapeDtypeStruct] = None,
 ) -> tuple[KeptArray, ...]:
-    """Arrays that the backward pass of one step needs of the forward pass, parameters and batch aside, the largest first."""
+    """Arrays that the backward pass of one step needs of the forward pass, parameters and batch aside, the largest first.
+
+    `frozen`: the parameters that a `PartialModel` does not train.
+    """
 
     def backward_needs(
-        params: state_lib.Params, batch: step_lib.Batch, step: jax.Array
+        params: state_lib.Params, frozen: PyTree, batch: step_lib.Batch, step: jax.Array
     ) -> list[jax.Array]:
         def loss(params: state_lib.Params) -> jax.Array:
-            rng = step_lib.dropout_key(0, step)
-            tokens = step_lib.token_losses(model, params, batch, rng, config)
+            rng, whole = step_lib.dropout_key(0, step), partial.with_frozen(model, frozen)
+            tokens = step_lib.token_losses(whole, params, batch, rng, config)
             weights = batch["decoder_loss_weights"]
             return loss_lib.sum_losses(tokens, weights, z_loss=config.z_loss).loss
 
         return jax.tree.leaves(jax.vjp(loss, params)[1])
 
     step = jax.ShapeDtypeStruct((), jnp.int32)
-    jaxpr = jax.make_jaxpr(backward_needs)(params, batch, step).jaxpr
+    jaxpr = jax.make_jaxpr(backward_needs)(params, frozen, batch, step).jaxpr
     producers = {var: eqn for eqn in jaxpr.eqns for var in eqn.outvars}
     variables = (var for var in jaxpr.outvars if not isinstance(var, core.Literal))
     results = dict.fromkeys(var for var in variables if var in producers)

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 from jax.experimental import topologies
 from jax.sharding import Mesh
+from jaxtyping import PyTree
 
 from flantune.training import chips, state as state_lib, step as step_lib
 
@@ -147,7 +148,7 @@ class Memory:
     """Bytes of one device's memory that a step needs at once.
 
     Attributes:
-        arguments: parameters, optimizer state and batch.
+        arguments: parameters, frozen ones too, optimizer state and batch.
         outputs: the new state and metrics.
         aliased: part of the outputs that takes the arguments' place.
         temporaries: activations, gradients, gathered weights.
@@ -188,6 +189,7 @@ def compile_step(
     batch: step_lib.AbstractBatch,
     mesh: Mesh,
     *,
+    frozen: PyTree = None,
     optimization: str = "O1",
 ) -> CompiledStep:
     """Compiles a jitted step for the mesh's devices, which may not exist.
@@ -197,6 +199,7 @@ def compile_step(
         state: shapes and shardings, from `state.abstract_state`.
         batch: shapes and shardings, from `sharding.abstract_batch`.
         mesh: of a topology's devices.
+        frozen: shapes and shardings of the parameters that a `PartialModel` does not train.
         optimization: "O1" compiles three to four times faster and finds up to 11 % less memory; "default" is what a run
             gets.
     """
@@ -206,7 +209,7 @@ def compile_step(
     try:
         with jax.set_mesh(mesh):
             platform = mesh.devices.flat[0].platform
-            lowered = train_step.trace(state, batch).lower(lowering_platforms=(platform,))
+            lowered = train_step.trace(state, batch, frozen).lower(lowering_platforms=(platform,))
             compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):

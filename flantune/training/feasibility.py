@@ -51,7 +51,8 @@ class Feasibility:
         topology: where it is to run.
         mesh: devices along each axis.
         rows: of the global batch, with `inputs_length` and `targets_length` places each.
-        num_params: of the model.
+        num_params: of the model, of which
+        num_trained: are trained.
         way: how memory was found: a level of optimization, or "estimate".
         memory: of one device; None where the compiler gave up.
         refusal: its words then.
@@ -69,6 +70,7 @@ class Feasibility:
     inputs_length: int
     targets_length: int
     num_params: int
+    num_trained: int
     way: str
     memory: ahead_of_time.Memory | None
     refusal: str

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 import numpy as np
 
 from flantune import param_trees
-from flantune.training import checksums, state as state_lib
+from flantune.training import checksums, sharding, state as state_lib
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,6 +88,18 @@ def frozen_part(model: state_lib.Model, tree: PyTree) -> PyTree:
         return None
     names = {name for name, _ in param_trees.leaves(tree)}
     return param_trees.part(tree, names - model.trained)
+
+
+def abstract_frozen(
+    model: state_lib.Model, mesh: sharding.AnyMesh, rules: sharding.AxisRules, dtype: str
+) -> PyTree:
+    """Shapes and shardings of the frozen parameters, of this dtype; None where there are none."""
+    if not isinstance(model, PartialModel):
+        return None
+    wanted = frozen_part(model, state_lib.abstract_params(model.whole, mesh, rules))
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=leaf.sharding), wanted
+    )
 
 
 def fingerprint(params: PyTree) -> str:

@@ -11,6 +11,7 @@ import math
 
 import jax
 from jax.sharding import AbstractMesh, AxisType, Mesh
+from jaxtyping import PyTree
 import optax
 
 from flantune.configs import MeshConfig, ModelConfig, OptimizerConfig
@@ -20,6 +21,7 @@ from flantune.training import (
     collectives,
     feasibility,
     flops as flops_lib,
+    partial,
     sharding,
     state as state_lib,
     step as step_lib,
@@ -31,9 +33,10 @@ class Job:
     """A training step to be.
 
     Attributes:
-        model: as it trains.
+        model: as it trains; a `partial.PartialModel` where only a part of the parameters is trained.
         plain_model: the same without rematerialisation, whose layers show what is computed again.
         model_config: of it, for its FLOPs.
+        frozen_dtype: of the parameters that are not trained.
         optimizer: from `optimizers.make_optimizer`.
         optimizer_config: of it.
         mesh_config: how devices are split.
@@ -44,6 +47,7 @@ class Job:
     model: state_lib.Model
     plain_model: state_lib.Model
     model_config: ModelConfig
+    frozen_dtype: str = "float32"
     optimizer: optax.GradientTransformation
     optimizer_config: OptimizerConfig
     mesh_config: MeshConfig
@@ -63,33 +67,42 @@ def prove(
     mesh, rules = _mesh(topology, job.mesh_config), sharding.axis_rules(job.mesh_config)
     batch = sharding.abstract_batch(job.batch, mesh, rules)
     state = state_lib.abstract_state(job.model, job.optimizer, mesh, rules)
-    kept, layers = _activations(job, state)
+    frozen = partial.abstract_frozen(job.model, mesh, rules, job.frozen_dtype)
+    kept, layers = _activations(job, state, frozen)
     shards = sharding.batch_shards(mesh)
     if isinstance(mesh, AbstractMesh):
         way = "estimate"
-        memory = _estimate(job, state, batch, kept, layers, shards)
+        memory = _estimate(job, state, frozen, batch, kept, layers, shards)
         made = ahead_of_time.CompiledStep(memory=memory, refusal="", hlo_text="", seconds=0.0)
     else:
         way = optimization
-        made = _compile(job, state, batch, mesh, rules, optimization)
+        made = _compile(job, state, frozen, batch, mesh, rules, optimization)
     rows, inputs_length = job.batch["encoder_input_tokens"].shape
     lengths = {
         "inputs_length": inputs_length,
         "targets_length": job.batch["decoder_target_tokens"].shape[1],
     }
+    flops = flops_lib.step_flops(
+        job.model_config,
+        flops_lib.shapes_by_name(partial.all_params(state.params, frozen)),
+        flops_lib.shapes_by_name(state.params),
+        rows=rows,
+        **lengths,
+    )
     found = feasibility.Feasibility(
         topology=topology,
         mesh=dict(mesh.shape),
         rows=rows,
         **lengths,
-        num_params=sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)),
+        num_params=_num_params(state.params) + _num_params(frozen),
+        num_trained=_num_params(state.params),
         way=way,
         memory=made.memory,
         refusal=made.refusal,
         largest=_largest(kept, layers if layers is not kept else (), shards),
         levers=(),
-        model_flops=flops_lib.train_flops(job.model_config, rows=rows, **lengths),
-        repeated_flops=rows * flops_lib.repeated_flops(job.model_config, **lengths),
+        model_flops=flops.model,
+        repeated_flops=flops.repeated,
         traffic=_traffic(made, topology),
         seconds=made.seconds,
     )
@@ -107,8 +120,12 @@ def _mesh(topology: ahead_of_time.Topology, config: MeshConfig) -> sharding.AnyM
     return AbstractMesh(shape, sharding.MESH_AXES, axis_types=axis_types)
 
 
+def _num_params(tree: PyTree) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+
+
 def _activations(
-    job: Job, state: state_lib.TrainState
+    job: Job, state: state_lib.TrainState, frozen: PyTree
 ) -> tuple[Sequence[activations.KeptArray], Sequence[activations.KeptArray]]:
     """What a microbatch keeps for the backward pass, and what it would without rematerialisation."""
     parts = job.optimizer_config.microbatches
@@ -116,15 +133,18 @@ def _activations(
         name: jax.ShapeDtypeStruct((leaf.shape[0] // parts, *leaf.shape[1:]), leaf.dtype)
         for name, leaf in job.batch.items()
     }
-    kept = activations.kept(job.model, state.params, batch, job.optimizer_config)
-    if job.model_config.remat == "none":
-        return kept, kept
-    return kept, activations.kept(job.plain_model, state.params, batch, job.optimizer_config)
+
+    def of(model: state_lib.Model) -> Sequence[activations.KeptArray]:
+        return activations.kept(model, state.params, batch, job.optimizer_config, frozen)
+
+    kept = of(job.model)
+    return kept, kept if job.model_config.remat == "none" else of(job.plain_model)
 
 
 def _compile(
     job: Job,
     state: state_lib.TrainState,
+    frozen: PyTree,
     batch: step_lib.AbstractBatch,
     mesh: Mesh,
     rules: sharding.AxisRules,
@@ -140,7 +160,9 @@ def _compile(
         seed=0,
     )
     assert isinstance(train_step, jax.stages.Wrapped)  # it is jitted
-    return ahead_of_time.compile_step(train_step, state, batch, mesh, optimization=optimization)
+    return ahead_of_time.compile_step(
+        train_step, state, batch, mesh, frozen=frozen, optimization=optimization
+    )
 
 
 def _traffic(
@@ -163,6 +185,7 @@ def _bytes_per_device(tree: object) -> int:
 def _estimate(
     job: Job,
     state: state_lib.TrainState,
+    frozen: PyTree,
     batch: step_lib.AbstractBatch,
     kept: Sequence[activations.KeptArray],
     layers: Sequence[activations.KeptArray],
@@ -176,7 +199,7 @@ def _estimate(
     one_layer = max((sum(group) for group in _by_tower(layers).values()), default=0)
     activation_bytes = sum(array.bytes for array in kept) + one_layer
     return ahead_of_time.Memory(
-        arguments=state_bytes + _bytes_per_device(batch),
+        arguments=state_bytes + _bytes_per_device(frozen) + _bytes_per_device(batch),
         outputs=state_bytes,
         aliased=state_bytes,
         temporaries=activation_bytes // shards

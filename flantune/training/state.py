@@ -90,7 +90,7 @@ def _fresh_state(model: Model, optimizer: optax.GradientTransformation, seed: in
     )
 
 
-def abstract_params(model: Model, mesh: Mesh, rules: sharding.AxisRules) -> PyTree:
+def abstract_params(model: Model, mesh: sharding.AnyMesh, rules: sharding.AxisRules) -> PyTree:
     """The parameters as jax.ShapeDtypeStruct leaves with shardings."""
     shapes = jax.eval_shape(lambda: initial_params(model, 0))
     return _with_shardings(

@@ -77,10 +77,16 @@ def test_a_wrong_binding_is_wrong_input(run_file, capsys):
     assert preflight(capsys, run_file, "--gin.DataConfig.mixtur=x")[0] == 2
 
 
-def test_adapters_fit_where_training_all_parameters_does(run_file, tmp_path, capsys):
+def test_a_step_of_adapters_needs_less_than_one_of_all_parameters(run_file, tmp_path, capsys):
     task = testing.make_task("pre:echo", ROWS)
     testing.prepare([task], tmp_path / "store")
     with testing.task_module("preflight_tasks", [task]):
-        status, checks = preflight(capsys, run_file, LORA, "--topology", "h100:1")
-    assert status == 0
-    assert "a bound from above, with all parameters trained" in checks["fit"][1]
+        found = [
+            preflight(
+                capsys, run_file, *lora, "--topology", "h100:1", "--gin.ModelConfig.emb_dim=512"
+            )
+            for lora in ([], [LORA])
+        ]
+    assert [status for status, _ in found] == [0, 0]
+    whole, adapters = (float(checks["fit"][1].split()[1]) for _, checks in found)
+    assert adapters < whole

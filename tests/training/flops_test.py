@@ -1,8 +1,11 @@
+import dataclasses
 import pathlib
 
+import jax
+import jax.numpy as jnp
 import pytest
 
-from flantune import configs, gin_files
+from flantune import configs, gin_files, param_trees
 from flantune.training import flops
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -65,9 +68,6 @@ def test_each_part_by_hand():
 
 def test_the_forward_pass_has_as_many_as_the_compiler_counts_without_loops():
     """The CPU compiler's count of an unrolled model, whose softmax and norms are a few per cent on top."""
-    import jax
-    import jax.numpy as jnp
-
     from flantune.models import t5
 
     model = tiny(
@@ -96,6 +96,93 @@ def test_a_plain_mlp_has_one_input_projection_less():
         for names in (("gelu", "linear"), ("relu",))
     )
     assert gated.projections - plain.projections == 2 * (4 + 3) * 2 * 11
+
+
+LENGTHS = {"rows": 2, "inputs_length": 64, "targets_length": 32}
+ADAPTERS = configs.LoraConfig(rank=4, alpha=8.0, targets=("query", "value"))
+
+
+def network_and_shapes(model):
+    from flantune.models import t5
+
+    network = t5.EncoderDecoder(model)
+    params = jax.eval_shape(network.init, jax.random.key(0))
+    return network, params, flops.shapes_by_name(params)
+
+
+@pytest.mark.parametrize("remat", ["none", "dots", "full"])
+@pytest.mark.parametrize("scan_layers", [True, False])
+@pytest.mark.parametrize("activations", [("gelu", "linear"), ("relu",)])
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_step_of_all_parameters_is_that_of_the_dimensions(remat, scan_layers, activations, tied):
+    model = tiny(
+        remat=remat,
+        scan_layers=scan_layers,
+        mlp_activations=activations,
+        logits_via_embedding=tied,
+        num_encoder_layers=3,
+    )
+    _, _, shapes = network_and_shapes(model)
+    step = flops.step_flops(model, shapes, shapes, **LENGTHS)
+    assert step.model == flops.train_flops(model, **LENGTHS)
+    lengths = {name: size for name, size in LENGTHS.items() if name != "rows"}
+    assert step.repeated == 2 * flops.repeated_flops(model, **lengths)
+
+
+def test_adapters_save_the_gradients_of_kernels():
+    model = tiny(lora=dataclasses.replace(ADAPTERS, targets=("encoder/*/query",)))
+    _, _, shapes = network_and_shapes(model)
+    adapters = [name for name in shapes if "lora" in name]
+    step = flops.step_flops(model, shapes, adapters, rows=1, inputs_length=4, targets_length=3)
+    forward = flops.forward_flops(model, inputs_length=4, targets_length=3)
+    adapter = 2 * 4 * (2 * 4 + 4 * 15)  # 4 tokens through 2 x 4 and 4 x 15
+    assert step.model == (
+        2 * (forward.projections + forward.logits) + 3 * forward.attention + 3 * adapter
+    )
+
+
+def test_a_frozen_encoder_has_no_backward_pass():
+    model = tiny(remat="full")
+    _, _, shapes = network_and_shapes(model)
+    decoder = [name for name in shapes if name.startswith("decoder/")]
+    step = flops.step_flops(model, shapes, decoder, rows=1, inputs_length=4, targets_length=3)
+    encoder = 2 * 4 * (4 * 2 * 15 + 3 * 2 * 11) + 4 * 15 * 4 * 4
+    of_its_output = 2 * 4 * (2 * 2 * 15)
+    whole = flops.train_flops(model, rows=1, inputs_length=4, targets_length=3)
+    assert step.model == whole - 2 * encoder - of_its_output
+    layers = flops.repeated_flops(model, inputs_length=4, targets_length=3)
+    assert step.repeated == layers - encoder
+
+
+@pytest.mark.parametrize("chosen", ["lora", "decoder/"])
+def test_the_gradient_has_as_many_as_the_compiler_counts_without_loops(chosen):
+    model = tiny(
+        vocab_size=512,
+        emb_dim=128,
+        num_heads=4,
+        head_dim=64,
+        mlp_dim=512,
+        num_encoder_layers=6,
+        num_decoder_layers=6,
+        dtype="float32",
+        scan_layers=False,
+        lora=ADAPTERS,
+    )
+    network, params, shapes = network_and_shapes(model)
+    trained = {name for name in shapes if chosen in name}
+    frozen = param_trees.part(params, shapes.keys() - trained)
+    sizes = {"encoder_input_tokens": 64, "decoder_input_tokens": 32, "decoder_target_tokens": 32}
+    batch = {name: jax.ShapeDtypeStruct((2, length), jnp.int32) for name, length in sizes.items()}
+
+    def loss(some, frozen, batch):
+        return (network.apply(param_trees.joined(frozen, some), batch) ** 2).sum()
+
+    gradient = jax.jit(jax.grad(loss))
+    some = param_trees.part(params, trained)
+    counted = gradient.lower(some, frozen, batch).compile().cost_analysis()["flops"]
+    expected = flops.step_flops(model, shapes, trained, **LENGTHS).model
+    # Before the first adapters there is nothing to pass a gradient to, which is counted; softmax and norms are not.
+    assert 0.97 * expected < counted < 1.06 * expected
 
 
 def test_rows_multiply():

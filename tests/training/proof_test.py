@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from flantune import configs
+from flantune import configs, param_trees
 from flantune.models import t5
-from flantune.training import ahead_of_time, chips, flops, optimizers, proof
+from flantune.training import ahead_of_time, chips, flops, optimizers, partial, proof
 
 ROWS, INPUTS, TARGETS = 8, 16, 8
 MODEL = configs.ModelConfig(
@@ -26,9 +26,17 @@ ONE_CPU = ahead_of_time.Topology(
 EIGHT_GPUS = ahead_of_time.Topology(name="h100:8", chip=chips.CHIPS["h100"], num_devices=8)
 
 
-def prove(topology, *, mesh=FSDP, rows=ROWS, chunks=1, optimization="O1", **fields):
+def prove(topology, *, mesh=FSDP, rows=ROWS, chunks=1, optimization="O1", trained=None, **fields):
     config = dataclasses.replace(MODEL, **fields)
-    network = t5.EncoderDecoder(config)
+
+    def model(config):
+        network = t5.EncoderDecoder(config)
+        names = {name for name, _ in param_trees.leaves(network.logical_axes())}
+        if trained is None:
+            return network
+        chosen = frozenset(name for name in names if trained in name)
+        return partial.PartialModel(network, chosen)
+
     optimizer_config = configs.OptimizerConfig(
         name="adafactor", learning_rate=1.0, vocabulary_chunks=chunks
     )
@@ -41,10 +49,10 @@ def prove(topology, *, mesh=FSDP, rows=ROWS, chunks=1, optimization="O1", **fiel
         "decoder_loss_weights": TARGETS,
     }
     job = proof.Job(
-        model=network,
-        plain_model=t5.EncoderDecoder(dataclasses.replace(config, remat="none")),
+        model=model(config),
+        plain_model=model(dataclasses.replace(config, remat="none")),
         model_config=config,
-        optimizer=optimizers.make_optimizer(optimizer_config, 10, network.logical_axes()),
+        optimizer=optimizers.make_optimizer(optimizer_config, 10, model(config).logical_axes()),
         optimizer_config=optimizer_config,
         mesh_config=mesh,
         batch={
@@ -155,3 +163,19 @@ def test_a_mesh_must_divide_the_devices_and_the_rows_the_mesh():
 def test_an_unknown_level_of_optimization_is_refused():
     with pytest.raises(ValueError, match="O1, default, not 'O7'"):
         prove(ONE_CPU, optimization="O7")
+
+
+@pytest.mark.parametrize("topology", [ONE_CPU, EIGHT_GPUS], ids=["compiled", "estimated"])
+def test_frozen_parameters_have_no_optimizer_state_and_no_gradient(topology):
+    whole, adapters = (
+        prove(topology, trained=trained, lora=configs.LoraConfig(rank=2, alpha=4.0), emb_dim=512)
+        for trained in (None, "lora")
+    )
+    assert adapters.num_params == whole.num_params == whole.num_trained
+    assert 0 < adapters.num_trained < 0.05 * whole.num_params
+    assert adapters.model_flops < 0.75 * whole.model_flops
+    # Arguments without the optimizer's part, and no outputs but the adapters and their state.
+    devices = topology.num_devices
+    assert 0.9 * 4 * whole.num_params / devices < adapters.memory.arguments < whole.memory.arguments
+    assert adapters.memory.outputs < 0.1 * whole.memory.outputs
+    assert adapters.memory.total < whole.memory.total
