@@ -10,6 +10,7 @@ import sys
 
 from absl import logging
 
+from flantune import error_text
 from flantune.commands import process_flags, shared
 
 
@@ -98,7 +99,8 @@ def _run_train(parsed: argparse.Namespace, bindings: list[str]) -> int:
         try:
             results = job()
         except preemption.Stopped as stopped:
-            print(f"flantune: {stopped} The same command continues.", file=sys.stderr)
+            said = error_text.sentence(stopped)
+            print(f"flantune: {said} The same command continues.", file=sys.stderr)
             return 0
     if results is not None and group.index == 0:
         show.write_results(results, as_json=parsed.json, console=shared.OUT)
