@@ -110,6 +110,7 @@ def test_processes_of_a_step_are_killed_preempted_and_finish(tmp_path):
     stopped = re.findall(r"([01]): .* after step (\d+) of 40; resumable", log)
     assert sorted(index for index, _ in stopped) == ["0", "1"]
     assert len({step for _, step in stopped}) == 1
+    assert re.search(r"flantune: Stopped after step \d+ of 40. The same command continues.", log)
 
     status, _, log = Launched(tmp_path, run_dir, store).finish()  # the same command
     assert status == 0, log
