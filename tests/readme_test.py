@@ -12,8 +12,10 @@ import sys
 import numpy as np
 import pytest
 
+from flantune import configs, experiments, gin_files
 from flantune.interop import t5x_checkpoint, t5x_native
 from flantune.interop.tree_source import TreeSource
+from flantune.training import optimizers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -152,3 +154,17 @@ def test_the_readme_s_commands_name_files_that_exist():
         for word in command.split():
             if word.endswith(".gin") or word.startswith("launch/"):
                 assert (ROOT / word).exists(), word
+
+
+@pytest.mark.parametrize(
+    "command", [one for one in COMMANDS if re.search(r" train |launch/\w+\.sh", one)]
+)
+def test_the_readme_s_runs_have_steps_enough_for_their_schedule(command):
+    """What `shortened` hides: it gives every run its own number of steps."""
+    words = shlex.split(command)
+    files = [str(ROOT / word) for word in words if word.endswith(".gin")]
+    gin_files.parse(
+        files, [word.removeprefix("--gin.") for word in words if word.startswith("--gin.")]
+    )
+    num_steps = gin_files.binding(experiments.train, "num_steps")
+    optimizers.make_schedule(gin_files.build(configs.OptimizerConfig), num_steps)
