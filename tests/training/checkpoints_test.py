@@ -1,9 +1,12 @@
 """Saving and restoring: bit-exact, atomic, with errors that name what differs."""
 
 import functools
+import logging as logging_lib
 import pathlib
 import re
+import sys
 
+from absl import logging
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -284,9 +287,21 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(
     said = done.stderr.splitlines()[-1]
     assert re.match(f"OSError: {failed}", said)
     assert f"{last}. Make room or repair the disk" in said
-    # Orbax's threads log no tracebacks of their own: all are links of the one chain that ends the script.
-    links = re.findall(r"\n(The above exception was|During handling of the above)", done.stderr)
-    assert done.stderr.count("Traceback (most recent call last)") == 1 + len(links)
     _, abstract = _state()
     assert int(checkpoints.Checkpoints(tmp_path).restore(abstract)[0].step) == 7
     assert int(linear_model.train(tmp_path).step) == 20
+
+
+def test_orbax_s_errors_are_logged_without_tracebacks_and_ours_with(tmp_path, caplog):
+    checkpoints.Checkpoints(tmp_path)
+    logger = logging.get_absl_logger()
+    try:
+        raise OSError("No space left on device")
+    except OSError:
+        failure = sys.exc_info()
+    for path in ("/site-packages/orbax/checkpoint/future.py", "/flantune/training/trainer.py"):
+        logger.handle(
+            logger.makeRecord("absl", logging_lib.ERROR, path, 1, "It failed.", (), failure)
+        )
+    assert caplog.text.count("It failed.") == 2
+    assert caplog.text.count("Traceback") == 1
