@@ -167,4 +167,5 @@ def test_the_readme_s_runs_have_steps_enough_for_their_schedule(command):
         files, [word.removeprefix("--gin.") for word in words if word.startswith("--gin.")]
     )
     num_steps = gin_files.binding(experiments.train, "num_steps")
-    optimizers.make_schedule(gin_files.build(configs.OptimizerConfig), num_steps)
+    schedule = optimizers.make_schedule(gin_files.build(configs.OptimizerConfig), num_steps)
+    assert schedule(num_steps // 2) > 0

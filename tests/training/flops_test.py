@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from flantune import configs, gin_files, param_trees
+from flantune.models import t5
 from flantune.training import flops
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -27,6 +28,30 @@ def tiny(**fields):
         "num_decoder_layers": 1,
     }
     return configs.ModelConfig(**(dimensions | fields))
+
+
+LENGTHS = {"rows": 2, "inputs_length": 64, "targets_length": 32}
+ADAPTERS = configs.LoraConfig(rank=4, alpha=8.0, targets=("query", "value"))
+BATCH = {
+    name: jax.ShapeDtypeStruct((2, length), jnp.int32)
+    for name, length in {
+        "encoder_input_tokens": 64,
+        "decoder_input_tokens": 32,
+        "decoder_target_tokens": 32,
+    }.items()
+}
+
+
+def unrolled(**fields):
+    """Large enough that products are nearly all it computes, without a loop that the compiler counts once."""
+    dimensions = {"vocab_size": 512, "emb_dim": 128, "num_heads": 4, "head_dim": 64, "mlp_dim": 512}
+    return tiny(**dimensions, dtype="float32", scan_layers=False, **fields)
+
+
+def network_and_shapes(model):
+    network = t5.EncoderDecoder(model)
+    params = jax.eval_shape(network.init, jax.random.key(0))
+    return network, params, flops.shapes_by_name(params)
 
 
 @pytest.mark.parametrize(
@@ -68,24 +93,9 @@ def test_each_part_by_hand():
 
 def test_the_forward_pass_has_as_many_as_the_compiler_counts_without_loops():
     """The CPU compiler's count of an unrolled model, whose softmax and norms are a few per cent on top."""
-    from flantune.models import t5
-
-    model = tiny(
-        vocab_size=512,
-        emb_dim=128,
-        num_heads=4,
-        head_dim=64,
-        mlp_dim=512,
-        num_encoder_layers=2,
-        num_decoder_layers=3,
-        dtype="float32",
-        scan_layers=False,
-    )
-    network = t5.EncoderDecoder(model)
-    params = jax.eval_shape(network.init, jax.random.key(0))
-    shapes = {"encoder_input_tokens": 64, "decoder_input_tokens": 32, "decoder_target_tokens": 32}
-    batch = {name: jax.ShapeDtypeStruct((2, length), jnp.int32) for name, length in shapes.items()}
-    counted = jax.jit(network.apply).lower(params, batch).cost_analysis()["flops"]
+    model = unrolled(num_encoder_layers=2, num_decoder_layers=3)
+    network, params, _ = network_and_shapes(model)
+    counted = jax.jit(network.apply).lower(params, BATCH).cost_analysis()["flops"]
     expected = 2 * flops.forward_flops(model, inputs_length=64, targets_length=32).total
     assert expected < counted < 1.06 * expected
 
@@ -96,18 +106,6 @@ def test_a_plain_mlp_has_one_input_projection_less():
         for names in (("gelu", "linear"), ("relu",))
     )
     assert gated.projections - plain.projections == 2 * (4 + 3) * 2 * 11
-
-
-LENGTHS = {"rows": 2, "inputs_length": 64, "targets_length": 32}
-ADAPTERS = configs.LoraConfig(rank=4, alpha=8.0, targets=("query", "value"))
-
-
-def network_and_shapes(model):
-    from flantune.models import t5
-
-    network = t5.EncoderDecoder(model)
-    params = jax.eval_shape(network.init, jax.random.key(0))
-    return network, params, flops.shapes_by_name(params)
 
 
 @pytest.mark.parametrize("remat", ["none", "dots", "full"])
@@ -156,30 +154,17 @@ def test_a_frozen_encoder_has_no_backward_pass():
 
 @pytest.mark.parametrize("chosen", ["lora", "decoder/"])
 def test_the_gradient_has_as_many_as_the_compiler_counts_without_loops(chosen):
-    model = tiny(
-        vocab_size=512,
-        emb_dim=128,
-        num_heads=4,
-        head_dim=64,
-        mlp_dim=512,
-        num_encoder_layers=6,
-        num_decoder_layers=6,
-        dtype="float32",
-        scan_layers=False,
-        lora=ADAPTERS,
-    )
+    model = unrolled(num_encoder_layers=6, num_decoder_layers=6, lora=ADAPTERS)
     network, params, shapes = network_and_shapes(model)
     trained = {name for name in shapes if chosen in name}
     frozen = param_trees.part(params, shapes.keys() - trained)
-    sizes = {"encoder_input_tokens": 64, "decoder_input_tokens": 32, "decoder_target_tokens": 32}
-    batch = {name: jax.ShapeDtypeStruct((2, length), jnp.int32) for name, length in sizes.items()}
 
     def loss(some, frozen, batch):
         return (network.apply(param_trees.joined(frozen, some), batch) ** 2).sum()
 
     gradient = jax.jit(jax.grad(loss))
     some = param_trees.part(params, trained)
-    counted = gradient.lower(some, frozen, batch).compile().cost_analysis()["flops"]
+    counted = gradient.lower(some, frozen, BATCH).compile().cost_analysis()["flops"]
     expected = flops.step_flops(model, shapes, trained, **LENGTHS).model
     # Before the first adapters there is nothing to pass a gradient to, which is counted; softmax and norms are not.
     assert 0.97 * expected < counted < 1.06 * expected
