@@ -15,7 +15,6 @@ import sys
 
 from absl import flags, logging
 
-from flantune import allocator, error_text
 from flantune.commands import (
     compile,
     convert,
@@ -31,6 +30,7 @@ from flantune.commands import (
     show,
     vocab,
 )
+from flantune.host import allocator, error_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING
 
 from etils import epath
 
-from flantune import (
-    atomic,
-    configs,
-    data_log,
-    describe as describe_lib,
-)
+from flantune import configs, data_log, describe as describe_lib
 from flantune.configs import (
     CheckpointConfig,
     DataConfig,
@@ -41,6 +36,7 @@ from flantune.data import (
 )
 from flantune.evaluation import report
 from flantune.evaluation.results import Results
+from flantune.host import atomic
 
 if TYPE_CHECKING:
     from flantune.training import feasibility

@@ -10,8 +10,8 @@ import json
 import pathlib
 import sys
 
-from flantune import atomic
 from flantune.data import names
+from flantune.host import atomic
 
 Row = Mapping[str, object]
 

@@ -16,7 +16,7 @@ import sys
 from absl import logging
 from etils import epath
 
-from flantune import atomic
+from flantune.host import atomic
 
 CONFIG = "config.gin"
 VOCABULARY = "vocabulary.model"

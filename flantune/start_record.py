@@ -11,8 +11,8 @@ from typing import Any
 
 from etils import epath
 
-from flantune import atomic
 from flantune.configs import LoraConfig, ModelConfig, TrainableConfig
+from flantune.host import atomic
 
 FILE = "start.json"
 

@@ -14,7 +14,6 @@ from jaxtyping import PyTree
 
 from flantune import (
     assembly,
-    atomic,
     batch_text,
     configs,
     data_log,
@@ -46,6 +45,7 @@ from flantune.data import (
 )
 from flantune.evaluation import evaluator as evaluator_lib, report
 from flantune.evaluation.results import Results
+from flantune.host import atomic
 from flantune.training import (
     checkpoints,
     learner as learner_lib,

@@ -10,8 +10,8 @@ import sys
 
 from absl import logging
 
-from flantune import error_text
 from flantune.commands import process_flags, shared
+from flantune.host import error_text
 
 
 def add(commands: shared.Commands) -> None:

@@ -97,7 +97,8 @@ def _console() -> rich.console.Console:
 
 
 def _show_plan(parsed: argparse.Namespace, bindings: list[str]) -> None:
-    from flantune import atomic, ledger_page, ledger_text, show
+    from flantune import ledger_page, ledger_text, show
+    from flantune.host import atomic
 
     planned = _plan(parsed, bindings)
     if parsed.csv:
@@ -124,8 +125,9 @@ def _show_diff(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 
 def _show_published(parsed: argparse.Namespace, bindings: list[str]) -> None:
-    from flantune import atomic, configs, gin_files, published_text, show
+    from flantune import configs, gin_files, published_text, show
     from flantune.data import published
+    from flantune.host import atomic
 
     modules = shared.modules_of(_TASKS) if not parsed.files and not parsed.gin_file else ()
     shared.parse_gin(parsed, bindings, defaults=[f"configs.DataConfig.modules={modules!r}"])
@@ -140,7 +142,6 @@ def _show_published(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:
     from flantune import (
-        atomic,
         configs,
         gin_files,
         ledger as ledger_jobs,
@@ -148,6 +149,7 @@ def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:
         ledger_page,
         show,
     )
+    from flantune.host import atomic
 
     shared.parse_gin(parsed, bindings)
     found = ledger_jobs.actual(

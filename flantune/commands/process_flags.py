@@ -1,4 +1,4 @@
-"""The flags of commands that several processes run together. What they mean: `flantune/processes.py`."""
+"""The flags of commands that several processes run together. What they mean: `flantune/host/processes.py`."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from flantune.commands import shared
 
 if TYPE_CHECKING:
-    from flantune import processes
+    from flantune.host import processes
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def join(parsed: argparse.Namespace) -> "processes.Group":
     """The processes that the flags name, joined."""
-    from flantune import processes
+    from flantune.host import processes
 
     return processes.join(
         coordinator_address=parsed.coordinator_address,

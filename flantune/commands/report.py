@@ -23,7 +23,8 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import atomic, training_curves, training_page
+    from flantune import training_curves, training_page
+    from flantune.host import atomic
     from flantune.training import metrics
 
     if bindings:

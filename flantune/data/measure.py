@@ -17,7 +17,6 @@ from etils import epath
 from jaxtyping import Float
 import numpy as np
 
-from flantune import atomic
 from flantune.data import (
     fingerprint,
     members as members_lib,
@@ -27,6 +26,7 @@ from flantune.data import (
     tokenize as tokenize_lib,
     vocabulary as vocabulary_lib,
 )
+from flantune.host import atomic
 from flantune.prompting import choice
 
 NUM_EXAMPLES = 64

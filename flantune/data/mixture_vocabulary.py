@@ -10,7 +10,6 @@ import os
 from absl import logging
 from etils import epath
 
-from flantune import atomic
 from flantune.configs import DataConfig
 from flantune.data import (
     loading,
@@ -18,6 +17,7 @@ from flantune.data import (
     store as store_lib,
     vocabulary as vocabulary_lib,
 )
+from flantune.host import atomic
 from flantune.prompting import choice
 
 # What a vocabulary trained on the spot sees, at most; more changes few pieces and takes minutes.

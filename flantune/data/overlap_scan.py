@@ -18,7 +18,6 @@ from typing import Any
 from absl import logging
 from etils import epath
 
-from flantune import atomic
 from flantune.data import (
     fingerprint as fingerprint_lib,
     members as members_lib,
@@ -28,6 +27,7 @@ from flantune.data import (
     store as store_lib,
     workers,
 )
+from flantune.host import atomic
 
 FOLDER = "leakage"  # of the prepared store
 _ROWS_WORTH_WORKERS = 20_000  # fewer are read sooner than two processes start

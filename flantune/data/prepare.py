@@ -16,7 +16,6 @@ from typing import Any
 
 from absl import logging
 
-from flantune import atomic
 from flantune.data import (
     fields as fields_lib,
     fingerprint as fingerprint_lib,
@@ -29,6 +28,7 @@ from flantune.data import (
 )
 from flantune.data.manifest import Manifest
 from flantune.data.split_job import SplitJob, SplitResult
+from flantune.host import atomic
 
 Progress = Callable[
     [SplitResult, int, int], None

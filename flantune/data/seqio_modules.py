@@ -17,13 +17,13 @@ from typing import Any
 from absl import logging
 from etils import epath
 
-from flantune import atomic
 from flantune.data import (
     fingerprint as fingerprint_lib,
     names as names_lib,
     store as store_lib,
     workers,
 )
+from flantune.host import atomic
 from flantune.prompting import choice
 
 

@@ -17,7 +17,6 @@ from array_record.python import array_record_module
 from etils import epath
 
 import flantune
-from flantune import atomic
 from flantune.data import (
     fields as fields_lib,
     files,
@@ -29,6 +28,7 @@ from flantune.data import (
 )
 from flantune.data.manifest import Malformed, Manifest, Shard
 from flantune.data.split_job import SplitJob
+from flantune.host import atomic
 
 # One record a group: a random read decodes nothing else. zstd is ArrayRecord's default; it pays for long rows only.
 _WRITER_OPTIONS = "group_size:1,zstd:3"

@@ -22,7 +22,6 @@ import uuid
 from absl import logging
 from etils import epath
 
-from flantune import atomic
 from flantune.data import (
     manifest as manifest_lib,
     shard_writer,
@@ -31,6 +30,7 @@ from flantune.data import (
 )
 from flantune.data.manifest import Manifest
 from flantune.data.split_job import SplitJob, SplitResult
+from flantune.host import atomic
 
 
 def prepare_batch(jobs: list[bytes]) -> list[SplitResult | None]:

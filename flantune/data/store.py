@@ -24,7 +24,6 @@ from absl import logging
 from array_record.python import array_record_module
 from etils import epath
 
-from flantune import atomic
 from flantune.data import (
     files,
     fingerprint as fingerprint_lib,
@@ -32,6 +31,7 @@ from flantune.data import (
     task as task_lib,
 )
 from flantune.data.manifest import Manifest, Shard
+from flantune.host import atomic
 
 INDEX = "index.json"
 _NAME = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*\Z")

@@ -13,10 +13,10 @@ import dataclasses
 
 from etils import epath
 
-from flantune import atomic
 from flantune.evaluation import files, report_html, report_markdown, tables
 from flantune.evaluation.results import EvaluationReport, PredictionRow, TaskResult
 from flantune.evaluation.training_losses import TrainingLosses
+from flantune.host import atomic
 
 
 def write_report(

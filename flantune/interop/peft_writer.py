@@ -11,8 +11,8 @@ import json
 from etils import epath
 import numpy as np
 
-from flantune import atomic
 from flantune.configs import LoraConfig
+from flantune.host import atomic
 from flantune.interop import huggingface_names, huggingface_writer, safetensors_file
 from flantune.interop.param_source import ArrayInfo, ParamSource
 from flantune.models import lora as lora_lib

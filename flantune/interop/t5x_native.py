@@ -16,7 +16,7 @@ import ml_dtypes
 import numpy as np
 import tensorstore
 
-from flantune import atomic
+from flantune.host import atomic
 from flantune.interop import param_source, t5x_leaves
 
 FILE = "checkpoint"

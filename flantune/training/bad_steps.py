@@ -14,7 +14,7 @@ import jax
 from jaxtyping import Shaped
 import numpy as np
 
-from flantune import atomic
+from flantune.host import atomic
 from flantune.training import train_log
 
 HostBatch = Mapping[str, Shaped[np.ndarray, "batch ..."]]

@@ -12,7 +12,7 @@ import jax
 from jax.sharding import Mesh
 from jaxtyping import Array, PyTree, Shaped
 
-from flantune import atomic
+from flantune.host import atomic
 from flantune.training import partial, sharding, state as state_lib
 
 FILE = "parameters.txt"

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 import tensorboardX
 
-from flantune import atomic
+from flantune.host import atomic
 from flantune.training import step as step_lib
 
 REWRITE_EVERY_S = 30.0  # of metrics.jsonl in a bucket

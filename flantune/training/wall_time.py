@@ -17,7 +17,7 @@ from typing import Any
 from etils import epath
 import jax
 
-from flantune import atomic
+from flantune.host import atomic
 
 FILE = "wall_time.json"
 # `START` includes the first step, which compiles; `SAVING` what else is written at the end.

@@ -4,8 +4,8 @@ import math
 
 import jax
 
-from flantune import allocator
 from flantune.configs import MeshConfig, OptimizerConfig
+from flantune.host import allocator
 from flantune.models import t5
 from flantune.training import optimizers, sharding, state as state_lib, step as step_lib
 from tests.benchmarks import training_process

@@ -6,8 +6,8 @@ import urllib.parse
 
 from hypothesis import given, strategies as st
 
-from flantune import atomic
 from flantune.evaluation import files
+from flantune.host import atomic
 
 
 def test_json_keeps_letters_replaces_nan_and_survives_half_surrogates(tmp_path):

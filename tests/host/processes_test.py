@@ -11,9 +11,10 @@ import time
 
 import pytest
 
-from flantune import cli, processes
+from flantune import cli
+from flantune.host import processes
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 # A process of a group, without a model: joins, says so, and waits or fails.
 MEMBER = """
 import sys, time

@@ -17,7 +17,7 @@ from absl import logging
 import jax
 from jax._src import distributed  # the only private name: no public one gives the client
 
-from flantune import process_watch
+from flantune.host import process_watch
 
 # A process that sends no sign of life for so long counts as gone. JAX's default is 100 s; the threads that send are not
 # Python's, so that neither compiling nor loading data holds them up.

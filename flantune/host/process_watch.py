@@ -20,7 +20,7 @@ from typing import Protocol, runtime_checkable
 from absl import logging
 import jax
 
-from flantune import error_text
+from flantune.host import error_text
 
 _WORD_KEY = "flantune/stopped"  # where a process that fails leaves its last sentence
 _LISTEN_MS = 5_000

@@ -1,6 +1,6 @@
 import pytest
 
-from flantune import atomic
+from flantune.host import atomic
 
 
 def test_a_writer_that_fails_leaves_the_former_file_and_nothing_else(tmp_path):
