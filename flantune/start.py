@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 import numpy as np
 import optax
 
-from flantune import param_trees, start_record
+from flantune import start_record
 from flantune.configs import InitConfig, TrainableConfig
 from flantune.interop import (
     adafactor_state,
@@ -26,6 +26,7 @@ from flantune.interop import (
     t5x_checkpoint,
 )
 from flantune.models import lora as lora_lib, t5
+from flantune.params import trees as param_trees
 from flantune.training import checkpoints, flops, partial, sharding, state as state_lib
 
 _EVERYTHING = "everything"

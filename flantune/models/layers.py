@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from flantune import param_trees
 from flantune.configs import LoraConfig
+from flantune.params import trees as param_trees
 
 _EPSILON = 1e-6  # T5's; changing it changes released checkpoints
 

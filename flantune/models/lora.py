@@ -10,9 +10,9 @@ import dataclasses
 from jaxtyping import Array, Float, PyTree
 import numpy as np
 
-from flantune import param_trees
 from flantune.configs import LoraConfig, ModelConfig
 from flantune.models import t5
+from flantune.params import trees as param_trees
 
 NAMES = ("lora_a", "lora_b")
 _NOT_ADAPTED = "logits_dense"

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 import numpy as np
 
-from flantune import param_trees
 from flantune.configs import ModelConfig
 from flantune.models import layers, stacking, towers
+from flantune.params import trees as param_trees
 
 Batch: TypeAlias = Mapping[str, Array | np.ndarray]
 

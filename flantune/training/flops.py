@@ -22,8 +22,8 @@ from collections.abc import Collection, Mapping
 import dataclasses
 import math
 
-from flantune import param_trees
 from flantune.configs import ModelConfig
+from flantune.params import trees as param_trees
 
 # The forward pass, and for each product one for its gradient by each of its two factors.
 _FORWARD_AND_BACKWARD = 3

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 import optax
 
-from flantune import param_trees
 from flantune.configs import OptimizerConfig
+from flantune.params import trees as param_trees
 from flantune.training import sharding
 
 Params: TypeAlias = PyTree[Float[Array, "..."]]

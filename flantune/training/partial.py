@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 import numpy as np
 
-from flantune import param_trees
+from flantune.params import trees as param_trees
 from flantune.training import checksums, sharding, state as state_lib
 
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flantune import param_trees
 from flantune.configs import LoraConfig
 from flantune.data import vocabulary as vocabulary_lib
 from flantune.interop import convert, peft_writer, tree_source
 from flantune.models import lora as lora_lib, t5
+from flantune.params import trees as param_trees
 from flantune.testing import tiny
 
 LORA = LoraConfig(

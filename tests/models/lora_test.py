@@ -8,9 +8,9 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 import pytest
 
-from flantune import param_trees
 from flantune.configs import LoraConfig
 from flantune.models import layers, lora, stacking, t5
+from flantune.params import trees as param_trees
 from flantune.testing import tiny
 
 LORA = LoraConfig(rank=3, alpha=6.0)

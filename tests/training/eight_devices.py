@@ -9,9 +9,9 @@ import tempfile
 import jax
 import numpy as np
 
-from flantune import param_trees
 from flantune.configs import CheckpointConfig, LoraConfig, MeshConfig, OptimizerConfig
 from flantune.models import lora as lora_lib, t5
+from flantune.params import trees as param_trees
 from flantune.testing import tiny
 from flantune.training import (
     checkpoints,

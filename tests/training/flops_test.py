@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from flantune import configs, gin_files, param_trees
+from flantune import configs, gin_files
 from flantune.models import t5
+from flantune.params import trees as param_trees
 from flantune.training import flops
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

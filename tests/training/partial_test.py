@@ -7,7 +7,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 import pytest
 
-from flantune import param_trees
+from flantune.params import trees as param_trees
 from flantune.training import optimizers, partial, state as state_lib, step as step_lib
 
 from . import linear_model

@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from flantune import configs, param_trees
+from flantune import configs
 from flantune.models import t5
+from flantune.params import trees as param_trees
 from flantune.training import ahead_of_time, chips, flops, optimizers, partial, proof
 
 ROWS, INPUTS, TARGETS = 8, 16, 8

@@ -1,6 +1,6 @@
 import pytest
 
-from flantune import param_trees
+from flantune.params import trees as param_trees
 
 TREE = {
     "encoder": {"layers_0": {"query": {"kernel": 1}}, "layers_1": {"query": {"kernel": 2}}},
