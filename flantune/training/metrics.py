@@ -2,7 +2,7 @@
 
 Here: `MetricWriter`, which process 0 alone fills, and `summarise`. Metric names are paths: `train/loss`,
 `eval/flan2021:bool_q/accuracy`. Not here: what is measured (`step.py`, `step_times.py`, `memory.py`) and the metrics of
-tasks (`flantune/metrics.py`). Read `train_log.py` next, which gathers what the steps say.
+tasks (`flantune/metrics/per_example.py`). Read `train_log.py` next, which gathers what the steps say.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The two forms of a metric, and the units of scores. Which metrics there are: `metrics.py`.
+"""The two forms of a metric, and the units of scores. Which metrics there are: `metrics/__init__.py`.
 
     Metric        scores one example; its value is the mean          exact match, ROUGE, SQuAD's F1
     CorpusMetric  scores all examples together; no mean gives it     BLEU, correlations, F1 of a class

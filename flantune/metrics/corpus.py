@@ -1,7 +1,7 @@
 """Metrics that have a value only for many examples together: BLEU, correlations, F1 of classes.
 
-Tasks name them through `metrics.py`, `metrics.bleu`. Each does the work of single examples once and then gives the value
-for any choice of examples cheaply, since a bootstrap asks for a thousand (`metric_forms.CorpusMetric`).
+Tasks write `metrics.bleu`. Each does the work of single examples once and then gives the value
+for any choice of examples cheaply, since a bootstrap asks for a thousand (`forms.CorpusMetric`).
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
-from flantune.metric_forms import CorpusMetric, Scorer
-from flantune.metric_text import collapse_whitespace, to_number
+from flantune.metrics.forms import CorpusMetric, Scorer
+from flantune.metrics.text import collapse_whitespace, to_number
 
 if TYPE_CHECKING:
     import numpy as np

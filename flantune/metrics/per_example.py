@@ -1,14 +1,4 @@
-"""Task metrics. Tasks write `metrics=(metrics.exact_match, metrics.rouge_l)` or `metrics=(metrics.bleu,)`.
-
-    one example at a time (`Metric`)     accuracy  exact_match  squad_exact_match  squad_f1  edit_distance
-                                         rouge_1  rouge_2  rouge_l  rouge_lsum
-    all examples together (`CorpusMetric`, of `corpus_metrics.py`)
-                                         bleu  pearson  spearman  macro_f1  f1_of("yes")
-
-Units are those in which the field reports a metric: exact match, accuracy and F1 of classes are fractions from 0 to 1; ROUGE,
-BLEU and SQuAD's two are percentages from 0 to 100; correlations run from -1 to 1; the edit distance is a fraction of which 0
-is the best. Read `metric_forms.py` for the two forms, and `evaluation/evaluator.py` next: it applies a task's metrics.
-"""
+"""Metrics of one example at a time: exact match, SQuAD's two, ROUGE, edit distance. `__init__.py` says the units."""
 
 import collections
 import functools
@@ -16,36 +6,11 @@ import re
 import string
 from typing import TYPE_CHECKING
 
-from flantune.corpus_metrics import bleu, f1_of, macro_f1, pearson, spearman
-from flantune.metric_forms import UNITS, AnyMetric, CorpusMetric, Metric, References, Unit
-from flantune.metric_text import collapse_whitespace
+from flantune.metrics.forms import Metric
+from flantune.metrics.text import collapse_whitespace
 
 if TYPE_CHECKING:
     from rouge_score import rouge_scorer
-
-__all__ = [
-    "UNITS",
-    "AnyMetric",
-    "CorpusMetric",
-    "Metric",
-    "References",
-    "Unit",
-    "accuracy",
-    "bleu",
-    "collapse_whitespace",
-    "edit_distance",
-    "exact_match",
-    "f1_of",
-    "macro_f1",
-    "pearson",
-    "rouge_1",
-    "rouge_2",
-    "rouge_l",
-    "rouge_lsum",
-    "spearman",
-    "squad_exact_match",
-    "squad_f1",
-]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
