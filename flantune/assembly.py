@@ -7,7 +7,7 @@ from etils import epath
 import jax
 from jaxtyping import PyTree
 
-from flantune import run_folder, start as start_lib, start_record
+from flantune import run_folder, start as start_lib
 from flantune.configs import (
     DataConfig,
     DecodingConfig,
@@ -29,6 +29,7 @@ from flantune.evaluation.results import EvaluationReport, Results
 from flantune.inference import predictor as predictor_lib, scoring
 from flantune.interop import sources
 from flantune.models import lora, t5
+from flantune.run_folder import start_record
 from flantune.training import checkpoints, chips, flops, metrics, partial, sharding, state, trainer
 
 

@@ -15,7 +15,6 @@ from jaxtyping import PyTree
 import numpy as np
 import optax
 
-from flantune import start_record
 from flantune.configs import InitConfig, TrainableConfig
 from flantune.interop import (
     adafactor_state,
@@ -27,6 +26,7 @@ from flantune.interop import (
 )
 from flantune.models import lora as lora_lib, t5
 from flantune.params import trees as param_trees
+from flantune.run_folder import start_record
 from flantune.training import checkpoints, flops, partial, sharding, state as state_lib
 
 _EVERYTHING = "everything"

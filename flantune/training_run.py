@@ -46,6 +46,7 @@ from flantune.data import (
 from flantune.evaluation import evaluator as evaluator_lib, report
 from flantune.evaluation.results import Results
 from flantune.host import atomic
+from flantune.run_folder import facts
 from flantune.training import (
     checkpoints,
     learner as learner_lib,
@@ -145,7 +146,7 @@ class TrainingRun:
         initial_state = self._initial_state()
         # Only now: a run that is refused leaves the folder as it was.
         if jax.process_index() == 0:
-            run_folder.write_start(
+            facts.write_start(
                 self.folder,
                 config_text=config_text,
                 devices=[str(device) for device in jax.devices()],

@@ -9,9 +9,10 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 import pytest
 
-from flantune import cli, start_record, testing
+from flantune import cli, testing
 from flantune.interop import run_checkpoint, safetensors_file, sources
 from flantune.params import trees as param_trees
+from flantune.run_folder import start_record
 
 TASKS = """
 from flantune import metrics

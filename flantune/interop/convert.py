@@ -22,7 +22,7 @@ import jax
 from jaxtyping import PyTree
 import numpy as np
 
-from flantune import gin_files, run_folder, start_record
+from flantune import gin_files, run_folder
 from flantune.configs import DataConfig, LoraConfig, ModelConfig
 from flantune.data import vocabulary as vocabulary_lib
 from flantune.interop import (
@@ -40,6 +40,7 @@ from flantune.interop import (
 )
 from flantune.interop.param_source import ArrayInfo, Index, ParamSource
 from flantune.models import t5
+from flantune.run_folder import start_record
 
 FLANTUNE, HUGGING_FACE, T5X = KINDS = sources.KINDS
 PEFT = "peft"

@@ -12,11 +12,11 @@ import re
 from etils import epath
 import jax
 
-from flantune import start_record
 from flantune.configs import ModelConfig
 from flantune.interop import huggingface, merged_run, run_checkpoint, t5x_checkpoint, tree_source
 from flantune.interop.param_source import ParamSource
 from flantune.models import t5
+from flantune.run_folder import start_record
 from flantune.training import state as state_lib
 
 FLANTUNE, HUGGING_FACE, T5X = KINDS = ("flantune", "hf", "t5x")

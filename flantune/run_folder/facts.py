@@ -1,9 +1,4 @@
-"""What a run folder says about its run: config, versions, devices, mixture, log.
-
-config.gin  versions.json  mixture.json  log.txt     written here, at the start
-parameters.txt  metrics.jsonl  tensorboard/  wall_time.json  profile/  checkpoints/     written by training
-eval/  report.*  training.html     written by evaluation and at the end
-"""
+"""What a run folder says about its run from the start: config, versions, devices, mixture."""
 
 from collections.abc import Mapping, Sequence
 import difflib
@@ -17,10 +12,8 @@ from absl import logging
 from etils import epath
 
 from flantune.host import atomic
+from flantune.run_folder.names import CONFIG
 
-CONFIG = "config.gin"
-VOCABULARY = "vocabulary.model"
-TRAINING_PAGE = "training.html"
 _PACKAGES = (
     "flantune",
     "jax",
