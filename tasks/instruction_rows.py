@@ -19,7 +19,8 @@ import re
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, TaskFamily, compression, formats, sources
+from flantune.data import InstructionTask, TaskFamily, sources
+from flantune.data.sources import compression, formats
 from flantune.data.task import Fields
 from flantune.prompting import Template
 

@@ -25,7 +25,6 @@ from flantune import prompting
 from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
-    files as files_lib,
     manifest as manifest_lib,
     mixture as mixture_lib,
     seqio_features,
@@ -34,6 +33,7 @@ from flantune.data import (
     task as task_lib,
     vocabulary as vocabulary_lib,
 )
+from flantune.data.sources import files as files_lib
 from flantune.prompting import choice
 
 PREFIX = "seqio:"

@@ -19,14 +19,13 @@ from etils import epath
 import flantune
 from flantune.data import (
     fields as fields_lib,
-    files,
-    formats,
     manifest as manifest_lib,
     sources,
     split_job,
     task as task_lib,
 )
 from flantune.data.manifest import Malformed, Manifest, Shard
+from flantune.data.sources import files, formats
 from flantune.data.split_job import SplitJob
 from flantune.host import atomic
 

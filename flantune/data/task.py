@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.\-]+:[A-Za-z0-9_.\-]+\Z")
 
 @runtime_checkable
 class Source(Protocol):
-    """Where rows come from; `sources.py` has the implementations."""
+    """Where rows come from; `data/sources/plain.py` has the implementations."""
 
     @property
     def splits(self) -> tuple[str, ...]: ...

@@ -1,6 +1,6 @@
 """`FileSource`, the base of sources that are files, and what such files need: errors, fingerprints, content hashes.
 
-The kinds of files are in `sources.py`; their parsers are in `formats.py`.
+The kinds of files are in `plain.py`; their parsers are in `formats.py`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,8 @@ import pathlib
 
 from etils import epath
 
-from flantune.data import fingerprint as fingerprint_lib, formats, names, task as task_lib
+from flantune.data import fingerprint as fingerprint_lib, names, task as task_lib
+from flantune.data.sources import formats
 
 Files = str | tuple[str, ...]
 _CHUNK_BYTES = 1 << 20

@@ -1,6 +1,6 @@
 """`Tfds`: rows of a TensorFlow dataset that is already built. TensorFlow is imported only while one is read.
 
-Use it as `sources.Tfds`. Read `hf_source.py` next.
+Use it as `sources.Tfds`. Read `hugging_face.py` next.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,8 @@ import re
 from etils import epath
 import numpy as np
 
-from flantune.data import files, task as task_lib
+from flantune.data import task as task_lib
+from flantune.data.sources import files
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+\Z")  # TFDS keeps unfinished ones beside, with longer names
 _TFDS_DIR = "TFDS_DATA_DIR"  # the variable that TFDS itself reads

@@ -5,7 +5,7 @@
     hf/rte/train.jsonl.gz  validation.arrow  test/a.parquet  test/b.parquet           a folder of files
 
 The `datasets` package is not needed: these are plain Arrow and Parquet files, and pyarrow neither imports pandas nor
-fills a cache. Use it as `sources.HuggingFace`. Read `chat_source.py` next.
+fills a cache. Use it as `sources.HuggingFace`. Read `chat.py` next.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from etils import epath
 
-from flantune.data import compression, files, formats, names, task as task_lib
+from flantune.data import names, task as task_lib
+from flantune.data.sources import compression, files, formats
 
 if TYPE_CHECKING:
     import pyarrow

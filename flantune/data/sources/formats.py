@@ -1,7 +1,7 @@
 """Readers of one file each: lines, TSV, CSV, JSONL, JSON, Natural Instructions, XML. A reader yields `Record`s.
 
 A record that cannot be parsed is yielded with its place and problem, so that the reader's caller counts it; a file that
-cannot be parsed at all raises. Files whose names end in .gz, .bz2, .xz or .zst are decompressed. `sources.py` joins
+cannot be parsed at all raises. Files whose names end in .gz, .bz2, .xz or .zst are decompressed. `plain.py` joins
 files into splits; read it next.
 """
 
@@ -16,7 +16,8 @@ from xml.etree import ElementTree
 
 from etils import epath
 
-from flantune.data import compression, names
+from flantune.data import names
+from flantune.data.sources import compression
 
 _SLICE = re.compile(r"(?P<path>.*?)\[(?P<start>[^\[\]:]*):(?P<stop>[^\[\]:]*)\]\Z", re.DOTALL)
 _BYTE_ORDER_MARK = "\ufeff"  # spreadsheets write it; as part of a column's name nobody would see it

@@ -4,7 +4,7 @@
                   {"role": "assistant", "content": "Hello."}]}
     ->  {"turns": ["Hi!"], "roles": ["user"], "answer": "Hello.", "system": "Be brief."}
 
-Use it as `sources.Chat`. Read `instruction_source.py` next.
+Use it as `sources.Chat`. Read `instructions.py` next.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,8 @@ import dataclasses
 
 from etils import epath
 
-from flantune.data import files, formats, names
+from flantune.data import names
+from flantune.data.sources import files, formats
 
 _ROLES = ("user", "assistant")
 _SYSTEM = "system"

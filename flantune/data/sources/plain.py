@@ -1,46 +1,14 @@
-"""Where a task's rows come from: files, TFDS, memory. Implementations of `task.Source`; nothing is read when one is made.
+"""Sources that are plain files: text, TSV, CSV, JSON, XML, and the tasks of Natural Instructions.
 
-    sources.Tsv(train="cot/gsm8k.tsv[200:]", validation="cot/gsm8k.tsv[:200]", columns=("question", "answer"))
-    sources.Chat(train="chats.jsonl.gz", turns="all")
-    sources.Tfds("bool_q:1.0.0", train="train", validation="validation[:200]")
-
-A split names a file below the data directory, or several, joined in order; `[start:stop]` takes some of a file's rows,
-as a Python slice. Files whose names end in .gz, .bz2, .xz or .zst are decompressed. The sources of this file are plain
-files and memory; those of other files are `Instructions` (`instruction_source.py`), `Chat` (`chat_source.py`),
-`ByUser` (`user_source.py`), `HuggingFace` (`hf_source.py`) and `Tfds` (`tfds_source.py`). `files.py` has what all files
-share, `formats.py` the parsers; read `prepare.py` next, which reads each source once.
+What all files share is in `files.py`, and the parsers are in `formats.py`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 import dataclasses
-import pathlib
 
 from etils import epath
 
-from flantune.data import files, fingerprint as fingerprint_lib, formats, task as task_lib
-from flantune.data.chat_source import Chat
-from flantune.data.hf_source import HuggingFace
-from flantune.data.instruction_source import Instructions
-from flantune.data.tfds_source import Tfds
-from flantune.data.user_source import ByUser
-
-__all__ = [
-    "ByUser",
-    "Chat",
-    "Csv",
-    "HuggingFace",
-    "InMemory",
-    "Instructions",
-    "Json",
-    "Jsonl",
-    "Lines",
-    "NaturalInstructions",
-    "Tfds",
-    "Tsv",
-    "Xml",
-    "records",
-]
-Rows = Sequence[task_lib.Row] | Callable[[], Iterable[task_lib.Row]]
+from flantune.data.sources import files, formats
 
 
 @dataclasses.dataclass(frozen=True, init=False)
@@ -175,47 +143,3 @@ class NaturalInstructions(files.FileSource):
 
     def _parse(self, path: epath.Path) -> Iterator[formats.Record]:
         return formats.read_natural_instructions(path)
-
-
-@dataclasses.dataclass(frozen=True, eq=False, init=False)
-class InMemory:
-    """Rows of each split, or a function without arguments that gives them; for generated data and tests."""
-
-    rows: Mapping[str, Rows]
-
-    def __init__(self, **splits: Rows) -> None:
-        if not splits:
-            raise ValueError("InMemory needs at least one split, as in InMemory(train=[...]).")
-        object.__setattr__(self, "rows", dict(splits))
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        return tuple(self.rows)
-
-    def read(self, split: str, data_dir: pathlib.Path) -> Iterator[task_lib.Row]:
-        del data_dir
-        files.check_split(self, split)
-        rows = self.rows[split]
-        return iter(rows() if callable(rows) else rows)
-
-    def fingerprint(self, split: str, data_dir: pathlib.Path) -> str | None:
-        """Of the rows, or of the source text of the function that gives them."""
-        del data_dir
-        files.check_split(self, split)
-        rows = self.rows[split]
-        if callable(rows):
-            return fingerprint_lib.function_fingerprint(rows)
-        return fingerprint_lib.value_fingerprint(list(rows))
-
-    def describe(self) -> dict[str, object]:
-        return {"kind": "in_memory", "splits": list(self.rows)}
-
-
-def records(
-    source: task_lib.Source, split: str, data_dir: pathlib.Path
-) -> Iterator[formats.Record]:
-    """The rows of any source with their places; a source that only has `read` gets "split:number" for a place."""
-    if isinstance(source, files.FileSource | HuggingFace | ByUser):
-        return source.records(split, data_dir)
-    rows = source.read(split, data_dir)
-    return (formats.Record(f"{split}:{number}", row) for number, row in enumerate(rows))

@@ -3,7 +3,7 @@
     {"instruction": "Add.", "input": "1 1", "response": "2"}  ->  {"instruction": "Add.", "input": "1 1", "output": "2"}
 
 A Self-Instruct seed task has several instances, and gives a row for each. Use it as `sources.Instructions`. Read
-`prepare.py` next.
+`data/prepare.py` next.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,8 @@ import dataclasses
 
 from etils import epath
 
-from flantune.data import files, formats, names
+from flantune.data import names
+from flantune.data.sources import files, formats
 
 _OUTPUTS = ("output", "response")
 _NO_INPUT = "<noinput>"  # what Self-Instruct's generator writes where an instruction needs none

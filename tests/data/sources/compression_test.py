@@ -6,7 +6,8 @@ from etils import epath
 import pyarrow
 import pytest
 
-from flantune.data import compression, sources
+from flantune.data import sources
+from flantune.data.sources import compression
 
 TEXT = "".join(f'{{"x": "line {number}"}}\n' for number in range(300))
 PACK = {

@@ -4,7 +4,7 @@
     ->  {"prompt": "Tell a joke.", "completion": "...", "user": "u7", "left_out": ""}
 
 InstructGPT's selection of prompts (https://arxiv.org/abs/2203.02155, section 3.2), for any file. Use it as
-`sources.ByUser`. Read `prepare.py` next.
+`sources.ByUser`. Read `data/prepare.py` next.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,8 @@ import dataclasses
 import hashlib
 import pathlib
 
-from flantune.data import files, formats, task as task_lib
+from flantune.data import task as task_lib
+from flantune.data.sources import files, formats
 
 LEFT_OUT = "left_out"
 _ALL = "all"
