@@ -20,10 +20,10 @@ from flantune.data import (
     catalog as catalog_lib,
     mixture_vocabulary,
     packing,
-    store as store_lib,
     tokenize,
     vocabulary as vocabulary_lib,
 )
+from flantune.data.store import reader as store_lib
 from flantune.evaluation import evaluator as evaluator_lib, report, suites
 from flantune.evaluation.results import EvaluationReport, Results
 from flantune.inference import predictor as predictor_lib, scoring

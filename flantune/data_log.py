@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from absl import logging
 
-from flantune.data import loading, split_job
+from flantune.data import loading
+from flantune.data.store import split_job
 
 if TYPE_CHECKING:
     from flantune.data import pipeline

@@ -29,11 +29,10 @@ from flantune.data import (
     loading,
     mixture_vocabulary,
     names as names_lib,
-    prepare as prepare_lib,
-    store as store_lib,
     vocabulary as vocabulary_lib,
     vocabulary_report,
 )
+from flantune.data.store import prepare as prepare_lib, reader as store_lib
 from flantune.evaluation import report
 from flantune.evaluation.results import Results
 from flantune.host import atomic

@@ -20,13 +20,12 @@ from flantune.data import (
     loading,
     mixture_vocabulary,
     names as names_lib,
-    prepare as prepare_lib,
     seqio_tasks,
-    store as store_lib,
     task as task_lib,
     vocabulary as vocabulary_lib,
 )
 from flantune.data.lint_findings import Finding
+from flantune.data.store import prepare as prepare_lib, reader as store_lib
 
 _MAX_TASKS = 20  # with the same code, in the table
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}

@@ -9,7 +9,7 @@ import rich.panel
 import rich.table
 import rich.text
 
-from flantune.data import prepare
+from flantune.data.store import prepare
 from flantune.evaluation import report, training_losses
 from flantune.evaluation.results import Results
 

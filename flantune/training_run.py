@@ -40,9 +40,9 @@ from flantune.data import (
     loading,
     mixture_vocabulary,
     pipeline,
-    store as store_lib,
     vocabulary as vocabulary_lib,
 )
+from flantune.data.store import reader as store_lib
 from flantune.evaluation import evaluator as evaluator_lib, report
 from flantune.evaluation.results import Results
 from flantune.host import atomic

@@ -13,7 +13,8 @@ import rich.console
 
 from flantune import assembly, cli, configs, experiments, gin_files, recipes, start as start_lib
 from flantune.commands import shared
-from flantune.data import catalog as catalog_lib, store as store_lib
+from flantune.data import catalog as catalog_lib
+from flantune.data.store import reader as store_lib
 from flantune.models import t5
 from flantune.training import optimizers, partial, sharding, state as state_lib, step as step_lib
 

@@ -1,6 +1,6 @@
 """`Catalog`: the tasks and mixtures of the modules that a run lists. The only way to find one by name.
 
-Families of tasks are found in the data directory, or, where that is absent, in the prepared store. Read `prepare.py`
+Families of tasks are found in the data directory, or, where that is absent, in the prepared store. Read `data/store/prepare.py`
 next.
 """
 
@@ -19,10 +19,10 @@ from flantune.data import (
     mixture as mixture_lib,
     names as names_lib,
     rates as rates_lib,
-    store as store_lib,
     task as task_lib,
 )
 from flantune.data.held_out_plan import HeldOutPlan
+from flantune.data.store import reader as store_lib
 from flantune.prompting import settings as settings_lib
 
 T = TypeVar("T")

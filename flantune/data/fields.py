@@ -1,6 +1,6 @@
 """`FieldChecker`: tells, in the words of the task's author, what is wrong with the fields that `to_fields` gives.
 
-It also collects the schema. `split_writer.py` runs it on every row.
+It also collects the schema. `data/store/split_writer.py` runs it on every row.
 """
 
 from collections.abc import Collection, Mapping

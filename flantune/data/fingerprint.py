@@ -2,7 +2,7 @@
 
 It hashes source text, not bytecode, which differs between Python versions. It follows the functions, classes and plain
 constants that a function names (globals, closures, defaults, `functools.partial` arguments) inside the function's own
-package and flantune; other packages count by name only. `prepare.py` uses it to tell whether a store is stale.
+package and flantune; other packages count by name only. `data/store/prepare.py` uses it to tell whether a store is stale.
 """
 
 from collections.abc import Iterator, Mapping

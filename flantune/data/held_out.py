@@ -20,11 +20,11 @@ from flantune.data import (
     members as members_lib,
     overlap_rows,
     overlap_scan,
-    store as store_lib,
     task as task_lib,
 )
 from flantune.data.held_out_names import Violation
 from flantune.data.held_out_plan import BY_NAME, KINDS, HeldOutPlan, Waiver
+from flantune.data.store import reader as store_lib
 
 _SHOWN = 5
 _SAMPLES = 3

@@ -22,10 +22,10 @@ from flantune.data import (
     members as members_lib,
     mixture as mixture_lib,
     rates as rates_lib,
-    store as store_lib,
     task as task_lib,
     vocabulary as vocabulary_lib,
 )
+from flantune.data.store import reader as store_lib
 
 FORMAT_VERSION = 2
 _PACKED = 64  # examples packed for each example of a task that is measured: 4,096 by default

@@ -22,11 +22,11 @@ from flantune.data import (
     lint_wording,
     members as members_lib,
     prompts as prompts_lib,
-    store as store_lib,
     task as task_lib,
     vocabulary as vocabulary_lib,
 )
 from flantune.data.lint_findings import Finding
+from flantune.data.store import reader as store_lib
 from flantune.prompting import choice
 
 _ROWS = 64  # rendered rows of a task

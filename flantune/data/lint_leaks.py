@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import dataclasses
 from typing import Any
 
-from flantune.data import lint_fields, store as store_lib, task as task_lib
+from flantune.data import lint_fields, task as task_lib
+from flantune.data.store import reader as store_lib
 from flantune.prompting import choice, rendering
 
 _SAMPLE = 500  # rows for a second look

@@ -13,8 +13,9 @@ import math
 from jaxtyping import Int, Shaped, UInt
 import numpy as np
 
-from flantune.data import lint_fields, lint_leaks, store as store_lib, task as task_lib
+from flantune.data import lint_fields, lint_leaks, task as task_lib
 from flantune.data.lint_findings import Finding
+from flantune.data.store import reader as store_lib
 from flantune.prompting import choice, rendering
 
 _CHUNK = 1000  # rows read at a time

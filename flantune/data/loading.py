@@ -24,10 +24,10 @@ from flantune.data import (
     prompts,
     schedule as schedule_lib,
     seqio_tasks,
-    store as store_lib,
     tokenize,
     vocabulary as vocabulary_lib,
 )
+from flantune.data.store import reader as store_lib
 
 if TYPE_CHECKING:
     import grain

@@ -22,10 +22,10 @@ from flantune.data import (
     members as members_lib,
     prompts,
     schedule as schedule_lib,
-    store as store_lib,
     tokenize as tokenize_lib,
     vocabulary as vocabulary_lib,
 )
+from flantune.data.store import reader as store_lib
 from flantune.host import atomic
 from flantune.prompting import choice
 

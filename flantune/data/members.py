@@ -4,7 +4,8 @@ from collections.abc import Mapping
 import dataclasses
 
 from flantune import prompting
-from flantune.data import store as store_lib, task as task_lib
+from flantune.data import task as task_lib
+from flantune.data.store import reader as store_lib
 from flantune.prompting import rendering
 
 POOL_SPLIT = "train"  # where exemplars come from, whatever split the query is of

@@ -11,12 +11,8 @@ from absl import logging
 from etils import epath
 
 from flantune.configs import DataConfig
-from flantune.data import (
-    loading,
-    prompts,
-    store as store_lib,
-    vocabulary as vocabulary_lib,
-)
+from flantune.data import loading, prompts, vocabulary as vocabulary_lib
+from flantune.data.store import reader as store_lib
 from flantune.host import atomic
 from flantune.prompting import choice
 

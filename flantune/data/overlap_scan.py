@@ -24,10 +24,9 @@ from flantune.data import (
     overlap,
     overlap_rows,
     overlap_text,
-    store as store_lib,
-    workers,
 )
-from flantune.host import atomic
+from flantune.data.store import reader as store_lib
+from flantune.host import atomic, workers
 
 FOLDER = "leakage"  # of the prepared store
 _ROWS_WORTH_WORKERS = 20_000  # fewer are read sooner than two processes start

@@ -17,9 +17,9 @@ from flantune.data import (
     mixture as mixture_lib,
     names as names_lib,
     rates as rates_lib,
-    store as store_lib,
     task as task_lib,
 )
+from flantune.data.store import reader as store_lib
 from flantune.prompting import rendering
 
 

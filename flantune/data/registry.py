@@ -22,17 +22,16 @@ from flantune.data import (
     loading,
     measure,
     members as members_lib,
-    prepare,
     prompts,
     registry_tasks,
     seqio_features,
     seqio_modules as seqio_modules_lib,
     seqio_tasks,
-    store as store_lib,
     task as task_lib,
     tokenize,
     vocabulary as vocabulary_lib,
 )
+from flantune.data.store import prepare, reader as store_lib
 
 if TYPE_CHECKING:
     import seqio

@@ -17,13 +17,9 @@ from typing import Any
 from absl import logging
 from etils import epath
 
-from flantune.data import (
-    fingerprint as fingerprint_lib,
-    names as names_lib,
-    store as store_lib,
-    workers,
-)
-from flantune.host import atomic
+from flantune.data import fingerprint as fingerprint_lib, names as names_lib
+from flantune.data.store import reader as store_lib
+from flantune.host import atomic, workers
 from flantune.prompting import choice
 
 

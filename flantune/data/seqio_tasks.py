@@ -25,15 +25,14 @@ from flantune import prompting
 from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
-    manifest as manifest_lib,
     mixture as mixture_lib,
     seqio_features,
     seqio_modules,
-    store as store_lib,
     task as task_lib,
     vocabulary as vocabulary_lib,
 )
 from flantune.data.sources import files as files_lib
+from flantune.data.store import manifest as manifest_lib, reader as store_lib
 from flantune.prompting import choice
 
 PREFIX = "seqio:"

@@ -18,10 +18,10 @@ from flantune.data import (
     loading,
     members as members_lib,
     prompts as prompts_lib,
-    store as store_lib,
     tokenize,
     vocabulary as vocabulary_lib,
 )
+from flantune.data.store import reader as store_lib
 from flantune.evaluation import evaluator, generation, ranking
 
 _MAX_NAMED = 5

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 import pathlib
 from typing import Any
 
-from flantune.data import InstructionTask, members, store as store_lib
+from flantune.data import InstructionTask, members
+from flantune.data.store import reader as store_lib
 from flantune.prompting import settings
 
 

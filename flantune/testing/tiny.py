@@ -10,14 +10,8 @@ from typing import Any
 
 from flantune import metrics
 from flantune.configs import ModelConfig
-from flantune.data import (
-    InstructionTask,
-    Mixture,
-    TaskFamily,
-    prepare as prepare_lib,
-    sources,
-    store as store_lib,
-)
+from flantune.data import InstructionTask, Mixture, TaskFamily, sources
+from flantune.data.store import prepare as prepare_lib, reader as store_lib
 from flantune.prompting import Template
 
 MODEL = ModelConfig(

@@ -26,14 +26,8 @@ import time
 
 from flantune import testing
 from flantune.configs import DataConfig
-from flantune.data import (
-    catalog as catalog_lib,
-    loading,
-    mixture_vocabulary,
-    prepare,
-    prompts,
-    registry,
-)
+from flantune.data import catalog as catalog_lib, loading, mixture_vocabulary, prompts, registry
+from flantune.data.store import prepare
 
 ROUNDS, BLOCKS = 5, 8
 _FIRST = 8  # a lane's first blocks are short

@@ -14,13 +14,8 @@ import statistics
 import tempfile
 import time
 
-from flantune.data import (
-    catalog as catalog_lib,
-    loading,
-    overlap_scan,
-    prepare,
-    store as store_lib,
-)
+from flantune.data import catalog as catalog_lib, loading, overlap_scan
+from flantune.data.store import prepare, reader as store_lib
 from tasks import natural_instructions, super_ni_test_tasks
 
 MODULES = (

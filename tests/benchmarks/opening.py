@@ -81,9 +81,9 @@ def fill_store(root, num_tasks):
         catalog as catalog_lib,
         loading,
         mixture_vocabulary,
-        prepare,
         proportional,
     )
+    from flantune.data.store import prepare
 
     config, tasks = make_config(root), make_tasks(num_tasks)
     store = loading.open_store(config)
@@ -104,10 +104,10 @@ def open_store(root, num_tasks, started):
         Mixture,
         catalog as catalog_lib,
         loading,
-        prepare,
         proportional,
         vocabulary as vocabulary_lib,
     )
+    from flantune.data.store import prepare
 
     times = {"process started, modules imported": time.time()}
     config, tasks = make_config(root), make_tasks(num_tasks)

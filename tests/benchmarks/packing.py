@@ -30,10 +30,10 @@ from flantune.data import (
     loading,
     mixture_vocabulary,
     packing,
-    prepare,
     proportional,
     vocabulary as vocabulary_lib,
 )
+from flantune.data.store import prepare
 import tasks
 
 INPUTS, TARGETS = 1024, 256

@@ -16,9 +16,9 @@ from flantune.data import (
     loading,
     mixture_vocabulary,
     packing,
-    prepare,
     vocabulary as vocabulary_lib,
 )
+from flantune.data.store import prepare
 
 MAX_BYTES = 50_000_000
 _BLOCK = 256  # examples packed together

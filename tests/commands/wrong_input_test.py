@@ -10,7 +10,7 @@ import types
 import pytest
 
 from flantune import cli, testing
-from flantune.data import workers
+from flantune.host import workers
 
 MODULE = "wrong_input_tasks"
 ROWS = [{"text": f"row {number}", "answer": "a"} for number in range(9)]

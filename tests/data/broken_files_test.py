@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from flantune import configs, experiments
-from flantune.data import store as store_lib
+from flantune.data.store import reader as store_lib
 
 GOOD = [json.dumps({"x": f"quéstion {number}", "y": "b"}) for number in range(300)]
 MODULE = """

@@ -11,12 +11,11 @@ from flantune.data import (
     Mixture,
     catalog as catalog_lib,
     lint as lint_lib,
-    prepare,
     seqio_tasks,
     sources,
-    store as store_lib,
     vocabulary as vocabulary_lib,
 )
+from flantune.data.store import prepare, reader as store_lib
 from flantune.prompting import Template
 
 BYTES = vocabulary_lib.ByteVocabulary()

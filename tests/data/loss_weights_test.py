@@ -14,11 +14,10 @@ from flantune.data import (
     catalog as catalog_lib,
     loading,
     packing,
-    prepare,
     sources,
-    store as store_lib,
     vocabulary,
 )
+from flantune.data.store import prepare, reader as store_lib
 from flantune.prompting import Template
 
 BYTES = vocabulary.ByteVocabulary()

@@ -5,13 +5,8 @@ import pathlib
 
 from flantune import testing
 from flantune.configs import DataConfig
-from flantune.data import (
-    loading,
-    prepare as prepare_lib,
-    prompts,
-    tokenize,
-    vocabulary as vocabulary_lib,
-)
+from flantune.data import loading, prompts, tokenize, vocabulary as vocabulary_lib
+from flantune.data.store import prepare as prepare_lib
 
 # T5's objective (https://arxiv.org/abs/1910.10683, section 3.1.4) in a few lines of TensorFlow.
 MODULE = '''

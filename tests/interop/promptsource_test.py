@@ -10,7 +10,8 @@ import jinja2
 import pytest
 
 from flantune import metrics
-from flantune.data import InstructionTask, prepare, sources, store as store_lib
+from flantune.data import InstructionTask, sources
+from flantune.data.store import prepare, reader as store_lib
 from flantune.interop import promptsource, promptsource_rows
 from flantune.prompting import choice
 

@@ -1,7 +1,8 @@
 """All modules of tasks/ together, as `flantune show` searches them without a run file."""
 
 from flantune.commands import shared
-from flantune.data import catalog as catalog_lib, store as store_lib
+from flantune.data import catalog as catalog_lib
+from flantune.data.store import reader as store_lib
 
 
 def test_all_modules_make_one_catalog(tmp_path):

@@ -5,14 +5,8 @@ import json
 import pytest
 
 from flantune.commands import shared
-from flantune.data import (
-    catalog as catalog_lib,
-    loading,
-    mixture as mixture_lib,
-    prepare,
-    published,
-    store,
-)
+from flantune.data import catalog as catalog_lib, loading, mixture as mixture_lib, published
+from flantune.data.store import prepare, reader as store
 from tasks import chain_of_thought, dialog, flan2022_mixtures, t0, t0_prompts
 
 MIXTURES = {mixture.name: mixture for mixture in flan2022_mixtures.MIXTURES}

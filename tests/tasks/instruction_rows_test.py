@@ -4,7 +4,8 @@ import gzip
 import json
 import logging
 
-from flantune.data import catalog as catalog_lib, prepare, store as store_lib
+from flantune.data import catalog as catalog_lib
+from flantune.data.store import prepare, reader as store_lib
 from flantune.prompting import choice, rendering, settings
 from tasks import instruction_rows
 

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from flantune.data import catalog as catalog_lib, store as store_lib
+from flantune.data import catalog as catalog_lib
+from flantune.data.store import reader as store_lib
 from tasks import program_synthesis
 
 

@@ -4,15 +4,8 @@ import json
 
 import pytest
 
-from flantune.data import (
-    catalog as catalog_lib,
-    loading,
-    prepare,
-    prompts,
-    store as store_lib,
-    tokenize,
-    vocabulary,
-)
+from flantune.data import catalog as catalog_lib, loading, prompts, tokenize, vocabulary
+from flantune.data.store import prepare, reader as store_lib
 from flantune.interop import promptsource as promptsource_lib, promptsource_rows
 from tasks import promptsource
 

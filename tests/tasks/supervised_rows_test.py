@@ -6,15 +6,8 @@ import pytest
 
 from flantune import lint
 from flantune.configs import DataConfig
-from flantune.data import (
-    catalog as catalog_lib,
-    loading,
-    prepare,
-    prompts,
-    store as store_lib,
-    tokenize,
-    vocabulary,
-)
+from flantune.data import catalog as catalog_lib, loading, prompts, tokenize, vocabulary
+from flantune.data.store import prepare, reader as store_lib
 
 ROWS = [
     {"instruction": "Name a colour.", "input": "", "output": "Red."},

@@ -4,7 +4,7 @@
     ->  {"prompt": "Tell a joke.", "completion": "...", "user": "u7", "left_out": ""}
 
 InstructGPT's selection of prompts (https://arxiv.org/abs/2203.02155, section 3.2), for any file. Use it as
-`sources.ByUser`. Read `data/prepare.py` next.
+`sources.ByUser`. Read `data/store/prepare.py` next.
 """
 
 from collections.abc import Iterator, Mapping

@@ -3,7 +3,7 @@
     {"instruction": "Add.", "input": "1 1", "response": "2"}  ->  {"instruction": "Add.", "input": "1 1", "output": "2"}
 
 A Self-Instruct seed task has several instances, and gives a row for each. Use it as `sources.Instructions`. Read
-`data/prepare.py` next.
+`data/store/prepare.py` next.
 """
 
 from collections.abc import Iterator, Mapping

@@ -11,7 +11,8 @@ from hypothesis import given, settings, strategies as st
 import pytest
 
 from flantune import metrics
-from flantune.data import InstructionTask, TaskFamily, prepare, sources, store as store_lib
+from flantune.data import InstructionTask, TaskFamily, sources
+from flantune.data.store import prepare, reader as store_lib
 from flantune.prompting import Template
 
 

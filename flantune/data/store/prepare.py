@@ -1,7 +1,7 @@
 """`prepare`: reads every source once, in worker processes, into the prepared store; what is unchanged is left alone.
 
 A split is fresh while its source's files, its `to_fields` and its shards are what they were. `split_writer.py` prepares
-one split; `workers.py` has the processes; `store.py` reads the result.
+one split; `host/workers.py` has the processes; `reader.py` reads the result.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,19 +16,16 @@ from typing import Any
 
 from absl import logging
 
-from flantune.data import (
-    fields as fields_lib,
-    fingerprint as fingerprint_lib,
+from flantune.data import fields as fields_lib, fingerprint as fingerprint_lib, task as task_lib
+from flantune.data.store import (
     manifest as manifest_lib,
+    reader as store_lib,
     split_job,
     split_writer,
-    store as store_lib,
-    task as task_lib,
-    workers,
 )
-from flantune.data.manifest import Manifest
-from flantune.data.split_job import SplitJob, SplitResult
-from flantune.host import atomic
+from flantune.data.store.manifest import Manifest
+from flantune.data.store.split_job import SplitJob, SplitResult
+from flantune.host import atomic, workers
 
 Progress = Callable[
     [SplitResult, int, int], None

@@ -24,9 +24,10 @@ from absl import logging
 from array_record.python import array_record_module
 from etils import epath
 
-from flantune.data import fingerprint as fingerprint_lib, manifest as manifest_lib, task as task_lib
-from flantune.data.manifest import Manifest, Shard
+from flantune.data import fingerprint as fingerprint_lib, task as task_lib
 from flantune.data.sources import files
+from flantune.data.store import manifest as manifest_lib
+from flantune.data.store.manifest import Manifest, Shard
 from flantune.host import atomic
 
 INDEX = "index.json"

@@ -9,10 +9,11 @@ import time
 import pytest
 
 from flantune import metrics
-from flantune.data import InstructionTask, prepare, sources, split_writer, store as store_lib
+from flantune.data import InstructionTask, sources
+from flantune.data.store import prepare, reader as store_lib, split_writer
 from flantune.prompting import Template
 
-SRC = pathlib.Path(split_writer.__file__).parents[2]
+SRC = pathlib.Path(split_writer.__file__).parents[3]
 
 SLOW = """
 import pathlib, time, sys

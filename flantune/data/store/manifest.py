@@ -1,4 +1,4 @@
-"""`Manifest`: what is known of a prepared split, and its JSON form. `store.py` reads it, `prepare.py` writes it."""
+"""`Manifest`: what is known of a prepared split, and its JSON form. `reader.py` reads it, `prepare.py` writes it."""
 
 import dataclasses
 import json

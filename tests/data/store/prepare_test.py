@@ -9,7 +9,8 @@ import textwrap
 import pytest
 
 from flantune import metrics
-from flantune.data import InstructionTask, prepare, sources, store as store_lib
+from flantune.data import InstructionTask, sources
+from flantune.data.store import prepare, reader as store_lib
 from flantune.prompting import Template
 
 

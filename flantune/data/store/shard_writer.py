@@ -1,7 +1,7 @@
 """`ShardWriter`: the rows of a split's source, through `to_fields`, into ArrayRecord shards of a partial folder.
 
 After each shard it leaves a record of where the shard ends in the source, from which a later process goes on.
-`split_writer.py` owns the folder; `fields.py` checks rows.
+`split_writer.py` owns the folder; `data/fields.py` checks rows.
 """
 
 from collections.abc import Iterator
@@ -17,16 +17,11 @@ from array_record.python import array_record_module
 from etils import epath
 
 import flantune
-from flantune.data import (
-    fields as fields_lib,
-    manifest as manifest_lib,
-    sources,
-    split_job,
-    task as task_lib,
-)
-from flantune.data.manifest import Malformed, Manifest, Shard
+from flantune.data import fields as fields_lib, sources, task as task_lib
 from flantune.data.sources import files, formats
-from flantune.data.split_job import SplitJob
+from flantune.data.store import manifest as manifest_lib, split_job
+from flantune.data.store.manifest import Malformed, Manifest, Shard
+from flantune.data.store.split_job import SplitJob
 from flantune.host import atomic
 
 # One record a group: a random read decodes nothing else. zstd is ArrayRecord's default; it pays for long rows only.

@@ -22,14 +22,14 @@ import uuid
 from absl import logging
 from etils import epath
 
-from flantune.data import (
+from flantune.data.store import (
     manifest as manifest_lib,
+    reader as store_lib,
     shard_writer,
     split_job,
-    store as store_lib,
 )
-from flantune.data.manifest import Manifest
-from flantune.data.split_job import SplitJob, SplitResult
+from flantune.data.store.manifest import Manifest
+from flantune.data.store.split_job import SplitJob, SplitResult
 from flantune.host import atomic
 
 

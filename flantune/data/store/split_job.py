@@ -10,7 +10,7 @@ import traceback
 from typing import Any
 
 from flantune.data import task as task_lib
-from flantune.data.manifest import Manifest
+from flantune.data.store.manifest import Manifest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
