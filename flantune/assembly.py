@@ -16,14 +16,9 @@ from flantune.configs import (
     MeshConfig,
     ModelConfig,
 )
-from flantune.data import (
-    catalog as catalog_lib,
-    mixture_vocabulary,
-    packing,
-    tokenize,
-    vocabulary as vocabulary_lib,
-)
+from flantune.data import catalog as catalog_lib, packing, tokenize
 from flantune.data.store import reader as store_lib
+from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 from flantune.evaluation import evaluator as evaluator_lib, report, suites
 from flantune.evaluation.results import EvaluationReport, Results
 from flantune.inference import predictor as predictor_lib, scoring

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from flantune.data import vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 Batch = Mapping[str, np.ndarray]
 

@@ -15,8 +15,8 @@ from flantune.data import (
     prompts,
     task as task_lib,
     tokenize,
-    vocabulary as vocabulary_lib,
 )
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 
 def module(catalog: catalog_lib.Catalog, name: str) -> list[dict[str, object]]:

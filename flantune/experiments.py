@@ -27,12 +27,11 @@ from flantune.data import (
     catalog as catalog_lib,
     held_out,
     loading,
-    mixture_vocabulary,
     names as names_lib,
-    vocabulary as vocabulary_lib,
     vocabulary_report,
 )
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
+from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 from flantune.evaluation import report
 from flantune.evaluation.results import Results
 from flantune.host import atomic

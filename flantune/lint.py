@@ -18,14 +18,13 @@ from flantune.data import (
     lint as lint_lib,
     lint_findings,
     loading,
-    mixture_vocabulary,
     names as names_lib,
     seqio_tasks,
     task as task_lib,
-    vocabulary as vocabulary_lib,
 )
 from flantune.data.lint_findings import Finding
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
+from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 
 _MAX_TASKS = 20  # with the same code, in the table
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}

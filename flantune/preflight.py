@@ -13,7 +13,8 @@ from flantune.configs import (
     OptimizerConfig,
     TrainableConfig,
 )
-from flantune.data import loading, vocabulary as vocabulary_lib
+from flantune.data import loading
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 _GIB = 2**30
 _SHOWN = 5

@@ -3,7 +3,8 @@
 import numpy as np
 
 from flantune import batch_text
-from flantune.data import packing, vocabulary
+from flantune.data import packing
+from flantune.data.vocabularies import vocabulary
 
 
 def test_each_example_of_a_packed_row_with_its_task_and_template():

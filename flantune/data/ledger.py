@@ -23,9 +23,9 @@ from flantune.data import (
     mixture as mixture_lib,
     rates as rates_lib,
     task as task_lib,
-    vocabulary as vocabulary_lib,
 )
 from flantune.data.store import reader as store_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 FORMAT_VERSION = 2
 _PACKED = 64  # examples packed for each example of a task that is measured: 4,096 by default

@@ -23,10 +23,10 @@ from flantune.data import (
     members as members_lib,
     prompts as prompts_lib,
     task as task_lib,
-    vocabulary as vocabulary_lib,
 )
 from flantune.data.lint_findings import Finding
 from flantune.data.store import reader as store_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import choice
 
 _ROWS = 64  # rendered rows of a task

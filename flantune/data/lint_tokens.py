@@ -13,8 +13,9 @@ import itertools
 import re
 
 from flantune import prompting
-from flantune.data import lint_findings, task as task_lib, vocabulary as vocabulary_lib
+from flantune.data import lint_findings, task as task_lib
 from flantune.data.lint_findings import Finding
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import filters, template as template_lib
 
 _WORD = "x"  # stands for a field

@@ -25,9 +25,9 @@ from flantune.data import (
     schedule as schedule_lib,
     seqio_tasks,
     tokenize,
-    vocabulary as vocabulary_lib,
 )
 from flantune.data.store import reader as store_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 if TYPE_CHECKING:
     import grain

@@ -23,9 +23,9 @@ from flantune.data import (
     prompts,
     schedule as schedule_lib,
     tokenize as tokenize_lib,
-    vocabulary as vocabulary_lib,
 )
 from flantune.data.store import reader as store_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.host import atomic
 from flantune.prompting import choice
 

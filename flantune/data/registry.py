@@ -29,9 +29,9 @@ from flantune.data import (
     seqio_tasks,
     task as task_lib,
     tokenize,
-    vocabulary as vocabulary_lib,
 )
 from flantune.data.store import prepare, reader as store_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 if TYPE_CHECKING:
     import seqio

@@ -5,7 +5,7 @@ registry.register(modules, seqio_features.features(vocabulary.load("spiece.model
 
 from typing import TYPE_CHECKING
 
-from flantune.data import vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 if TYPE_CHECKING:
     import seqio

@@ -29,10 +29,10 @@ from flantune.data import (
     seqio_features,
     seqio_modules,
     task as task_lib,
-    vocabulary as vocabulary_lib,
 )
 from flantune.data.sources import files as files_lib
 from flantune.data.store import manifest as manifest_lib, reader as store_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import choice
 
 PREFIX = "seqio:"

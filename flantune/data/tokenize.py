@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 
 from flantune import prompting
-from flantune.data import prompts as prompts_lib, seqio_tasks, vocabulary as vocabulary_lib
+from flantune.data import prompts as prompts_lib, seqio_tasks
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import filters, rendering, template as template_lib
 
 _MAX_ATTEMPTS = 12  # each takes at least a tenth off: 0.9 ** 12 leaves 28 % of the first guess

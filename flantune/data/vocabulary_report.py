@@ -1,13 +1,13 @@
 """What a vocabulary does to text: how many tokens, what it cannot write, what comes back changed.
 
-`flantune vocab` prints it. `vocabulary.py` has the vocabularies.
+`flantune vocab` prints it. `data/vocabularies/vocabulary.py` has the vocabularies.
 """
 
 from collections.abc import Sequence
 import dataclasses
 import itertools
 
-from flantune.data import vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 _NEWLINE = "\n"
 

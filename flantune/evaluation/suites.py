@@ -19,9 +19,9 @@ from flantune.data import (
     members as members_lib,
     prompts as prompts_lib,
     tokenize,
-    vocabulary as vocabulary_lib,
 )
 from flantune.data.store import reader as store_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.evaluation import evaluator, generation, ranking
 
 _MAX_NAMED = 5

@@ -24,7 +24,7 @@ import numpy as np
 
 from flantune import gin_files, run_folder
 from flantune.configs import DataConfig, LoraConfig, ModelConfig
-from flantune.data import vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.interop import (
     huggingface,
     huggingface_tokenizer,

@@ -1,7 +1,7 @@
 """Models in Hugging Face's layout: a folder with `config.json` and safetensors, as a `ParamSource`.
 
 T5 1.0, 1.1 and Flan-T5, mT5, ByT5 and umT5, in one file or in shards. Nothing of the weights is read before `read`.
-Written by `huggingface_writer.py`; the vocabulary is read by `flantune.data.vocabulary`.
+Written by `huggingface_writer.py`; the vocabulary is read by `flantune.data.vocabularies.vocabulary`.
 """
 
 from collections.abc import Mapping

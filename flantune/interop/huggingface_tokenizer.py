@@ -6,7 +6,7 @@
     other SentencePiece models     tokenizer.json, which does step by step what SentencePiece does, and spiece.model
 
 T5Tokenizer throws away newlines and runs of spaces and has no bytes for rare characters, whatever its model says, so
-the third kind loads as a PreTrainedTokenizerFast. Read by `flantune.data.tokenizer_files`.
+the third kind loads as a PreTrainedTokenizerFast. Read by `flantune.data.vocabularies.tokenizer_files`.
 """
 
 import base64
@@ -17,7 +17,7 @@ from typing import Any
 from etils import epath
 from sentencepiece import sentencepiece_model_pb2
 
-from flantune.data import tokenizer_files, vocabulary as vocabulary_lib
+from flantune.data.vocabularies import tokenizer_files, vocabulary as vocabulary_lib
 
 _SPECIAL = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 _SENTINEL = re.compile(r"<extra_id_\d+>")

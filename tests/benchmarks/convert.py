@@ -23,7 +23,7 @@ import ml_dtypes
 import numpy as np
 
 from flantune.configs import ModelConfig
-from flantune.data import vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.interop import convert, huggingface_tokenizer, huggingface_writer, tree_source
 
 SIZES = {  # of T5 1.1: emb_dim, num_heads, mlp_dim, layers of each tower

@@ -26,8 +26,9 @@ import time
 
 from flantune import testing
 from flantune.configs import DataConfig
-from flantune.data import catalog as catalog_lib, loading, mixture_vocabulary, prompts, registry
+from flantune.data import catalog as catalog_lib, loading, prompts, registry
 from flantune.data.store import prepare
+from flantune.data.vocabularies import mixture_vocabulary
 
 ROUNDS, BLOCKS = 5, 8
 _FIRST = 8  # a lane's first blocks are short
@@ -81,7 +82,7 @@ def flantune_side(config: DataConfig) -> dict[str, float]:
 
 
 def _words(config: DataConfig):
-    from flantune.data import vocabulary
+    from flantune.data.vocabularies import vocabulary
 
     return vocabulary.load(config.vocabulary)
 

@@ -76,14 +76,9 @@ def make_config(root):
 def fill_store(root, num_tasks):
     """Prepares all tasks and trains the vocabulary."""
     from flantune import testing
-    from flantune.data import (
-        Mixture,
-        catalog as catalog_lib,
-        loading,
-        mixture_vocabulary,
-        proportional,
-    )
+    from flantune.data import Mixture, catalog as catalog_lib, loading, proportional
     from flantune.data.store import prepare
+    from flantune.data.vocabularies import mixture_vocabulary
 
     config, tasks = make_config(root), make_tasks(num_tasks)
     store = loading.open_store(config)
@@ -100,14 +95,9 @@ def open_store(root, num_tasks, started):
     import grain  # noqa: F401  # training needs it, and JAX with it
 
     from flantune import testing
-    from flantune.data import (
-        Mixture,
-        catalog as catalog_lib,
-        loading,
-        proportional,
-        vocabulary as vocabulary_lib,
-    )
+    from flantune.data import Mixture, catalog as catalog_lib, loading, proportional
     from flantune.data.store import prepare
+    from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
     times = {"process started, modules imported": time.time()}
     config, tasks = make_config(root), make_tasks(num_tasks)

@@ -24,16 +24,9 @@ import rich.console
 import rich.table
 
 from flantune.configs import DataConfig
-from flantune.data import (
-    Mixture,
-    catalog as catalog_lib,
-    loading,
-    mixture_vocabulary,
-    packing,
-    proportional,
-    vocabulary as vocabulary_lib,
-)
+from flantune.data import Mixture, catalog as catalog_lib, loading, packing, proportional
 from flantune.data.store import prepare
+from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 import tasks
 
 INPUTS, TARGETS = 1024, 256

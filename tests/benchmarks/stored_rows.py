@@ -10,15 +10,9 @@ from etils import epath
 import numpy as np
 
 from flantune.configs import DataConfig
-from flantune.data import (
-    blocks,
-    catalog as catalog_lib,
-    loading,
-    mixture_vocabulary,
-    packing,
-    vocabulary as vocabulary_lib,
-)
+from flantune.data import blocks, catalog as catalog_lib, loading, packing
 from flantune.data.store import prepare
+from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 
 MAX_BYTES = 50_000_000
 _BLOCK = 256  # examples packed together

@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from flantune import cli, testing
-from flantune.data import vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.inference import predictor
 from flantune.interop import convert, tree_source
 from flantune.models import t5

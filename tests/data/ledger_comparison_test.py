@@ -14,8 +14,8 @@ from flantune.data import (
     ledger_comparison,
     ledger_counts,
     loading,
-    vocabulary,
 )
+from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template
 
 BYTES = vocabulary.ByteVocabulary()

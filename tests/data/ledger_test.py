@@ -13,8 +13,8 @@ from flantune.data import (
     ledger_totals,
     loading,
     proportional,
-    vocabulary,
 )
+from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template
 
 BYTES = vocabulary.ByteVocabulary()

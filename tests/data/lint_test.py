@@ -3,7 +3,8 @@ import sys
 import pytest
 
 from flantune import testing
-from flantune.data import catalog as catalog_lib, lint, lint_findings, vocabulary
+from flantune.data import catalog as catalog_lib, lint, lint_findings
+from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template
 
 BYTES = vocabulary.ByteVocabulary()

@@ -15,9 +15,9 @@ from flantune.data import (
     loading,
     packing,
     sources,
-    vocabulary,
 )
 from flantune.data.store import prepare, reader as store_lib
+from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template
 
 BYTES = vocabulary.ByteVocabulary()

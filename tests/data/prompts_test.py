@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from flantune import testing
-from flantune.data import prompts, tokenize, vocabulary
+from flantune.data import prompts, tokenize
+from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template
 
 NUM_ROWS = 40

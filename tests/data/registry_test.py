@@ -17,8 +17,8 @@ from flantune.data import (
     proportional,
     registry,
     tokenize,
-    vocabulary as vocabulary_lib,
 )
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import Template
 
 seqio = pytest.importorskip("seqio")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from flantune.data import seqio_features, vocabulary as vocabulary_lib
+from flantune.data import seqio_features
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 seqio = pytest.importorskip("seqio")
 

@@ -16,8 +16,8 @@ from flantune.data import (
     registry,
     seqio_features,
     seqio_modules,
-    vocabulary as vocabulary_lib,
 )
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 from .seqio_place import (
     CUT,

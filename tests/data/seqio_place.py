@@ -5,8 +5,9 @@ import pathlib
 
 from flantune import testing
 from flantune.configs import DataConfig
-from flantune.data import loading, prompts, tokenize, vocabulary as vocabulary_lib
+from flantune.data import loading, prompts, tokenize
 from flantune.data.store import prepare as prepare_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 # T5's objective (https://arxiv.org/abs/1910.10683, section 3.1.4) in a few lines of TensorFlow.
 MODULE = '''

@@ -10,7 +10,7 @@ import pytest
 
 from flantune import gin_files, testing
 from flantune.configs import ModelConfig
-from flantune.data import vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.interop import convert, tree_source
 from flantune.models import t5
 

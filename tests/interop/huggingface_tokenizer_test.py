@@ -7,7 +7,7 @@ import random
 import pytest
 import sentencepiece
 
-from flantune.data import vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.interop import huggingface_tokenizer
 
 transformers = pytest.importorskip("transformers", reason="only with the hf extra")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from flantune.configs import LoraConfig
-from flantune.data import vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.interop import convert, peft_writer, tree_source
 from flantune.models import lora as lora_lib, t5
 from flantune.params import trees as param_trees

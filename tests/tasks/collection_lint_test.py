@@ -25,8 +25,8 @@ from flantune.data import (
     prompts,
     sources,
     tokenize,
-    vocabulary,
 )
+from flantune.data.vocabularies import vocabulary
 from flantune.prompting import dialog, filters, settings, template as template_lib
 
 from . import collection

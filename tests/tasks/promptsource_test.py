@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from flantune.data import catalog as catalog_lib, loading, prompts, tokenize, vocabulary
+from flantune.data import catalog as catalog_lib, loading, prompts, tokenize
 from flantune.data.store import prepare, reader as store_lib
+from flantune.data.vocabularies import vocabulary
 from flantune.interop import promptsource as promptsource_lib, promptsource_rows
 from tasks import promptsource
 

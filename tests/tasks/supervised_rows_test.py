@@ -6,8 +6,9 @@ import pytest
 
 from flantune import lint
 from flantune.configs import DataConfig
-from flantune.data import catalog as catalog_lib, loading, prompts, tokenize, vocabulary
+from flantune.data import catalog as catalog_lib, loading, prompts, tokenize
 from flantune.data.store import prepare, reader as store_lib
+from flantune.data.vocabularies import vocabulary
 
 ROWS = [
     {"instruction": "Name a colour.", "input": "", "output": "Red."},

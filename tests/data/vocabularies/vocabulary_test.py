@@ -8,7 +8,8 @@ import pytest
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
-from flantune.data import vocabulary as vocabulary_lib, vocabulary_report
+from flantune.data import vocabulary_report
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 TEXTS = [
     f"Sort the words: {a} {b}\nAnswer (A)" for a in ("cat", "dog", "bird") for b in ("sun", "moon")

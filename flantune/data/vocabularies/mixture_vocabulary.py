@@ -1,6 +1,6 @@
 """The vocabulary of a run: the one its config names, or one trained on its mixture's prompts and kept in the store.
 
-What a vocabulary is: `vocabulary.py`. What one does to a mixture: `vocabulary_report.py`.
+What a vocabulary is: `vocabulary.py`. What one does to a mixture: `data/vocabulary_report.py`.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,8 +11,9 @@ from absl import logging
 from etils import epath
 
 from flantune.configs import DataConfig
-from flantune.data import loading, prompts, vocabulary as vocabulary_lib
+from flantune.data import loading, prompts
 from flantune.data.store import reader as store_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.host import atomic
 from flantune.prompting import choice
 

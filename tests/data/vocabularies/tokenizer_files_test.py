@@ -8,7 +8,7 @@ import pytest
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
-from flantune.data import vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 LINES = [f"{a} {b} on the {c}" for a in ("one", "two") for b in ("cats", "dogs") for c in "xyz"]
 

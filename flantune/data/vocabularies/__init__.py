@@ -1,0 +1,3 @@
+"""From text to ids: `vocabulary.py` has the vocabularies, `tokenizer_files.py` reads their files, and
+`mixture_vocabulary.py` trains one on a mixture.
+"""
