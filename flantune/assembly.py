@@ -16,7 +16,8 @@ from flantune.configs import (
     MeshConfig,
     ModelConfig,
 )
-from flantune.data import catalog as catalog_lib, packing, tokenize
+from flantune.data import catalog as catalog_lib
+from flantune.data.input import packing, tokenize
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 from flantune.evaluation import evaluator as evaluator_lib, report, suites

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from absl import logging
 
-from flantune.data import loading
+from flantune.data.input import loading
 from flantune.data.store import split_job
 
 if TYPE_CHECKING:
-    from flantune.data import pipeline
+    from flantune.data.input import pipeline
 
 _TASKS_SHOWN = 40
 

@@ -8,14 +8,8 @@ import dataclasses
 
 from flantune import prompting
 from flantune.configs import DataConfig
-from flantune.data import (
-    catalog as catalog_lib,
-    loading,
-    members as members_lib,
-    prompts,
-    task as task_lib,
-    tokenize,
-)
+from flantune.data import catalog as catalog_lib, members as members_lib, task as task_lib
+from flantune.data.input import loading, prompts, tokenize
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 

@@ -1,7 +1,7 @@
 """The jobs: `prepare`, `train`, `evaluate`, `infer`, `compile`, `describe`. Each turns configs into objects and calls them.
 
 Gin binds these functions and `configs.py`; `cli.py` calls them. To see how a job works, follow its calls: data is in
-`data/loading.py`, the loop in `training/trainer.py`, scoring in `evaluation/evaluator.py`. What needs a model is
+`data/input/loading.py`, the loop in `training/trainer.py`, scoring in `evaluation/evaluator.py`. What needs a model is
 imported where it is used, so that `prepare` starts without JAX.
 """
 
@@ -23,13 +23,8 @@ from flantune.configs import (
     OptimizerConfig,
     TrainableConfig,
 )
-from flantune.data import (
-    catalog as catalog_lib,
-    held_out,
-    loading,
-    names as names_lib,
-    vocabulary_report,
-)
+from flantune.data import catalog as catalog_lib, held_out, names as names_lib, vocabulary_report
+from flantune.data.input import loading
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 from flantune.evaluation import report

@@ -6,8 +6,9 @@ What a plan is, and how it is checked: `data/held_out_plan.py` and `data/held_ou
 from collections.abc import Sequence
 
 from flantune.configs import DataConfig, EvalConfig, EvalSuite
-from flantune.data import catalog as catalog_lib, held_out, loading, members as members_lib
+from flantune.data import catalog as catalog_lib, held_out, members as members_lib
 from flantune.data.held_out_plan import HeldOutPlan
+from flantune.data.input import loading
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
 
 NO_PLAN = HeldOutPlan(name="every suite of the run")

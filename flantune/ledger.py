@@ -14,7 +14,8 @@ from etils import epath
 
 from flantune import configs, experiments, run_folder
 from flantune.configs import DataConfig
-from flantune.data import ledger as ledger_lib, ledger_comparison, ledger_counts, loading, measure
+from flantune.data import ledger as ledger_lib, ledger_comparison, ledger_counts
+from flantune.data.input import loading, measure
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 
 

@@ -17,11 +17,11 @@ from flantune.data import (
     catalog as catalog_lib,
     lint as lint_lib,
     lint_findings,
-    loading,
     names as names_lib,
     seqio_tasks,
     task as task_lib,
 )
+from flantune.data.input import loading
 from flantune.data.lint_findings import Finding
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib

@@ -13,7 +13,7 @@ from flantune.configs import (
     OptimizerConfig,
     TrainableConfig,
 )
-from flantune.data import loading
+from flantune.data.input import loading
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 _GIB = 2**30

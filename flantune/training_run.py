@@ -34,7 +34,8 @@ from flantune.configs import (
     OptimizerConfig,
     TrainableConfig,
 )
-from flantune.data import catalog as catalog_lib, ledger_counts, loading, pipeline
+from flantune.data import catalog as catalog_lib, ledger_counts
+from flantune.data.input import loading, pipeline
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 from flantune.evaluation import evaluator as evaluator_lib, report

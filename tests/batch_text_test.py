@@ -3,7 +3,7 @@
 import numpy as np
 
 from flantune import batch_text
-from flantune.data import packing
+from flantune.data.input import packing
 from flantune.data.vocabularies import vocabulary
 
 

@@ -38,7 +38,8 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     if bindings:
         raise ValueError(f"promptsource reads no gin file: --gin.{bindings[0]} says nothing to it.")
     from flantune import configs, show
-    from flantune.data import catalog as catalog_lib, loading
+    from flantune.data import catalog as catalog_lib
+    from flantune.data.input import loading
     from flantune.interop import promptsource_report
 
     config = configs.DataConfig(

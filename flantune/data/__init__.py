@@ -1,6 +1,6 @@
 """Tasks, mixtures, the prepared store and the input pipeline. Task modules import from here.
 
-Read `task.py` first, then `data/store/reader.py` and `pipeline.py`.
+Read `task.py` first, then `data/store/reader.py` and `data/input/pipeline.py`.
 """
 
 from flantune.data.held_out_plan import HeldOutPlan, Waiver

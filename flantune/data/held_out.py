@@ -16,7 +16,6 @@ from typing import Any
 from flantune.data import (
     catalog as catalog_lib,
     held_out_names,
-    loading,
     members as members_lib,
     overlap_rows,
     overlap_scan,
@@ -24,6 +23,7 @@ from flantune.data import (
 )
 from flantune.data.held_out_names import Violation
 from flantune.data.held_out_plan import BY_NAME, KINDS, HeldOutPlan, Waiver
+from flantune.data.input import loading
 from flantune.data.store import reader as store_lib
 
 _SHOWN = 5

@@ -1,7 +1,7 @@
 """`Ledger`: what a run will train on, task by task, before it trains: examples, tokens, epochs, what is cut and dropped.
 
     share of examples   the mixture's rates
-    tokens per example  measured on a sample of each task (`measure.py`)
+    tokens per example  measured on a sample of each task (`data/input/measure.py`)
     examples per row    the first blocks of the schedule, packed (`ledger_rows.py`)
 
 Times the rows of a run, these give its totals. Where shares come from: `rates.py`. Warnings and totals:
@@ -17,13 +17,12 @@ from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
     ledger_rows,
-    loading,
-    measure,
     members as members_lib,
     mixture as mixture_lib,
     rates as rates_lib,
     task as task_lib,
 )
+from flantune.data.input import loading, measure
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 

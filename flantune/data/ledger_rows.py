@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 
 from flantune.configs import DataConfig
-from flantune.data import loading, packing, prompts, tokenize as tokenize_lib
+from flantune.data.input import loading, packing, prompts, tokenize as tokenize_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 _MIN_BLOCKS = 2  # so that they can differ

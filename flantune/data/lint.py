@@ -21,9 +21,9 @@ from flantune.data import (
     lint_tokens,
     lint_wording,
     members as members_lib,
-    prompts as prompts_lib,
     task as task_lib,
 )
+from flantune.data.input import prompts as prompts_lib
 from flantune.data.lint_findings import Finding
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib

@@ -1,4 +1,4 @@
-"""`Member`: a task in a setting, bound to the prepared rows of a split. Read `prompts.py` next, which renders its rows."""
+"""`Member`: a task in a setting, bound to the prepared rows of a split. Read `data/input/prompts.py` next, which renders its rows."""
 
 from collections.abc import Mapping
 import dataclasses

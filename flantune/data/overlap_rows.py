@@ -11,7 +11,8 @@ import collections
 from collections.abc import Collection, Iterator, Mapping, Sequence
 import dataclasses
 
-from flantune.data import members as members_lib, overlap, prompts
+from flantune.data import members as members_lib, overlap
+from flantune.data.input import prompts
 from flantune.data.overlap_text import Content, Piece
 from flantune.data.store import reader as store_lib
 from flantune.prompting import dialog as dialog_lib, filters, rendering, template as template_lib

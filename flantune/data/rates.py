@@ -1,6 +1,6 @@
 """From a mixture's rates to the share of each task: the one place where rates are resolved; SeqIO and training ask here.
 
-Shares are of examples, whatever the rates count. Read `schedule.py` next: it turns shares into an order.
+Shares are of examples, whatever the rates count. Read `data/input/schedule.py` next: it turns shares into an order.
 """
 
 from collections.abc import Callable, Collection, Mapping

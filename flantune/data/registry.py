@@ -19,17 +19,14 @@ from absl import logging
 from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
-    loading,
-    measure,
     members as members_lib,
-    prompts,
     registry_tasks,
     seqio_features,
     seqio_modules as seqio_modules_lib,
     seqio_tasks,
     task as task_lib,
-    tokenize,
 )
+from flantune.data.input import loading, measure, prompts, tokenize
 from flantune.data.store import prepare, reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 

@@ -11,13 +11,8 @@ from absl import logging
 import numpy as np
 
 from flantune import prompting
-from flantune.data import (
-    members as members_lib,
-    prompts,
-    schedule,
-    task as task_lib,
-    tokenize,
-)
+from flantune.data import members as members_lib, task as task_lib
+from flantune.data.input import prompts, schedule, tokenize
 from flantune.prompting import choice
 
 if TYPE_CHECKING:

@@ -13,13 +13,8 @@ from absl import logging
 
 from flantune import prompting
 from flantune.configs import EvalConfig, EvalSuite
-from flantune.data import (
-    catalog as catalog_lib,
-    loading,
-    members as members_lib,
-    prompts as prompts_lib,
-    tokenize,
-)
+from flantune.data import catalog as catalog_lib, members as members_lib
+from flantune.data.input import loading, prompts as prompts_lib, tokenize
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.evaluation import evaluator, generation, ranking

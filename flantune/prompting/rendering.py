@@ -4,7 +4,7 @@ r"""`render`: fields of an example in, prompt and target out, with the choices m
     prompt    inputs "It rains.\nOptions:\n- no\n- yes", targets "yes", candidates ("no", "yes"), template 3
 
 Exemplars are rendered like the query: same template, same styles, their own order of options. Nothing is tokenised or
-cut here: `flantune/data/tokenize.py` does that.
+cut here: `flantune/data/input/tokenize.py` does that.
 """
 
 from collections.abc import Callable, Mapping, Sequence

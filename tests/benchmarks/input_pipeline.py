@@ -26,7 +26,8 @@ import time
 
 from flantune import testing
 from flantune.configs import DataConfig
-from flantune.data import catalog as catalog_lib, loading, prompts, registry
+from flantune.data import catalog as catalog_lib, registry
+from flantune.data.input import loading, prompts
 from flantune.data.store import prepare
 from flantune.data.vocabularies import mixture_vocabulary
 

@@ -19,7 +19,7 @@ import tempfile
 import time
 
 from flantune.configs import DataConfig
-from flantune.data import packing
+from flantune.data.input import packing
 from flantune.training import chips, flops
 from tests.benchmarks import sizes, stored_rows
 

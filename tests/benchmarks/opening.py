@@ -76,7 +76,8 @@ def make_config(root):
 def fill_store(root, num_tasks):
     """Prepares all tasks and trains the vocabulary."""
     from flantune import testing
-    from flantune.data import Mixture, catalog as catalog_lib, loading, proportional
+    from flantune.data import Mixture, catalog as catalog_lib, proportional
+    from flantune.data.input import loading
     from flantune.data.store import prepare
     from flantune.data.vocabularies import mixture_vocabulary
 
@@ -95,7 +96,8 @@ def open_store(root, num_tasks, started):
     import grain  # noqa: F401  # training needs it, and JAX with it
 
     from flantune import testing
-    from flantune.data import Mixture, catalog as catalog_lib, loading, proportional
+    from flantune.data import Mixture, catalog as catalog_lib, proportional
+    from flantune.data.input import loading
     from flantune.data.store import prepare
     from flantune.data.vocabularies import vocabulary as vocabulary_lib
 

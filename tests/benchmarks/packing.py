@@ -24,7 +24,8 @@ import rich.console
 import rich.table
 
 from flantune.configs import DataConfig
-from flantune.data import Mixture, catalog as catalog_lib, loading, packing, proportional
+from flantune.data import Mixture, catalog as catalog_lib, proportional
+from flantune.data.input import loading, packing
 from flantune.data.store import prepare
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 import tasks

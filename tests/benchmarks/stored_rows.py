@@ -10,7 +10,8 @@ from etils import epath
 import numpy as np
 
 from flantune.configs import DataConfig
-from flantune.data import blocks, catalog as catalog_lib, loading, packing
+from flantune.data import catalog as catalog_lib
+from flantune.data.input import blocks, loading, packing
 from flantune.data.store import prepare
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 

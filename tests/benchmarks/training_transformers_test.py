@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flantune import testing
-from flantune.data import packing
+from flantune.data.input import packing
 from flantune.interop import huggingface_names
 from flantune.models import t5
 from flantune.training import loss as loss_lib

@@ -8,7 +8,8 @@ import pytest
 from flantune import testing
 from flantune.commands import vocab
 from flantune.configs import DataConfig
-from flantune.data import Mixture, catalog as catalog_lib, loading
+from flantune.data import Mixture, catalog as catalog_lib
+from flantune.data.input import loading
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 from flantune.prompting import Template
 

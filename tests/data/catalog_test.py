@@ -4,8 +4,9 @@ import sys
 import pytest
 
 from flantune import describe, testing
-from flantune.data import Mixture, TaskFamily, catalog as catalog_lib, loading, sources
+from flantune.data import Mixture, TaskFamily, catalog as catalog_lib, sources
 from flantune.data.held_out_plan import HeldOutPlan, Waiver
+from flantune.data.input import loading
 from flantune.data.store import reader as store_lib
 
 ROWS = {"train": [{"text": "a", "answer": "b"}]}

@@ -6,7 +6,8 @@ import types
 import pytest
 
 from flantune import testing
-from flantune.data import catalog as catalog_lib, loading, seqio_modules, seqio_tasks
+from flantune.data import catalog as catalog_lib, seqio_modules, seqio_tasks
+from flantune.data.input import loading
 
 from . import seqio_place
 

@@ -3,8 +3,9 @@ import fnmatch
 
 import pytest
 
-from flantune.data import Mixture, catalog as catalog_lib, held_out, loading, overlap_scan
+from flantune.data import Mixture, catalog as catalog_lib, held_out, overlap_scan
 from flantune.data.held_out_plan import HeldOutPlan, Waiver
+from flantune.data.input import loading
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
 from flantune.prompting import Template
 from flantune.testing import make_task, prepare

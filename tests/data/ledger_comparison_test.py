@@ -7,14 +7,8 @@ import pytest
 
 from flantune import testing
 from flantune.configs import DataConfig
-from flantune.data import (
-    Mixture,
-    catalog as catalog_lib,
-    ledger,
-    ledger_comparison,
-    ledger_counts,
-    loading,
-)
+from flantune.data import Mixture, catalog as catalog_lib, ledger, ledger_comparison, ledger_counts
+from flantune.data.input import loading
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template
 

@@ -5,7 +5,8 @@ import pytest
 
 from flantune import testing
 from flantune.configs import DataConfig
-from flantune.data import Mixture, catalog as catalog_lib, ledger_counts, loading, packing
+from flantune.data import Mixture, catalog as catalog_lib, ledger_counts
+from flantune.data.input import loading, packing
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template
 

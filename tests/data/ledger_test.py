@@ -11,9 +11,9 @@ from flantune.data import (
     ledger,
     ledger_diff,
     ledger_totals,
-    loading,
     proportional,
 )
+from flantune.data.input import loading
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template
 

@@ -6,7 +6,8 @@ import pytest
 import sentencepiece
 
 from flantune import testing
-from flantune.data import lint_tokens, prompts
+from flantune.data import lint_tokens
+from flantune.data.input import prompts
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Separators, Template
 

@@ -8,16 +8,8 @@ import numpy as np
 import pytest
 
 from flantune import metrics, testing
-from flantune.data import (
-    Mixture,
-    catalog as catalog_lib,
-    loading,
-    measure,
-    prompts,
-    proportional,
-    registry,
-    tokenize,
-)
+from flantune.data import Mixture, catalog as catalog_lib, proportional, registry
+from flantune.data.input import loading, measure, prompts, tokenize
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import Template
 

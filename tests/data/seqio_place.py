@@ -5,7 +5,7 @@ import pathlib
 
 from flantune import testing
 from flantune.configs import DataConfig
-from flantune.data import loading, prompts, tokenize
+from flantune.data.input import loading, prompts, tokenize
 from flantune.data.store import prepare as prepare_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from flantune import lint as lint_job, testing
-from flantune.data import Mixture, loading, seqio_tasks
+from flantune.data import Mixture, seqio_tasks
+from flantune.data.input import loading
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 from .seqio_place import (

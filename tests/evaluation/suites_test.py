@@ -6,7 +6,8 @@ import pytest
 
 from flantune import testing
 from flantune.configs import EvalConfig, EvalSuite
-from flantune.data import Mixture, catalog as catalog_lib, equal, tokenize
+from flantune.data import Mixture, catalog as catalog_lib, equal
+from flantune.data.input import tokenize
 from flantune.data.vocabularies import vocabulary
 from flantune.evaluation import suites
 from flantune.prompting import Template

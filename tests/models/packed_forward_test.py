@@ -1,4 +1,4 @@
-"""Packed rows, as `data/packing.py` makes them, against the same examples alone: logits, losses and gradients."""
+"""Packed rows, as `data/input/packing.py` makes them, against the same examples alone: logits, losses and gradients."""
 
 import functools
 
@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from flantune import testing
 from flantune.configs import OptimizerConfig
-from flantune.data import packing
+from flantune.data.input import packing
 from flantune.models import t5
 from flantune.training import loss, step
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from flantune.commands import shared
-from flantune.data import catalog as catalog_lib, loading, mixture as mixture_lib, published
+from flantune.data import catalog as catalog_lib, mixture as mixture_lib, published
+from flantune.data.input import loading
 from flantune.data.store import prepare, reader as store
 from tasks import chain_of_thought, dialog, flan2022_mixtures, t0, t0_prompts
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from flantune.data import catalog as catalog_lib, loading, prompts, tokenize
+from flantune.data import catalog as catalog_lib
+from flantune.data.input import loading, prompts, tokenize
 from flantune.data.store import prepare, reader as store_lib
 from flantune.data.vocabularies import vocabulary
 from flantune.interop import promptsource as promptsource_lib, promptsource_rows

@@ -6,7 +6,8 @@ import pytest
 
 from flantune import lint
 from flantune.configs import DataConfig
-from flantune.data import catalog as catalog_lib, loading, prompts, tokenize
+from flantune.data import catalog as catalog_lib
+from flantune.data.input import loading, prompts, tokenize
 from flantune.data.store import prepare, reader as store_lib
 from flantune.data.vocabularies import vocabulary
 

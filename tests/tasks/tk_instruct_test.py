@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from flantune.data import catalog as catalog_lib, loading
+from flantune.data import catalog as catalog_lib
+from flantune.data.input import loading
 from flantune.data.store import prepare, reader as store_lib
 from tasks import super_ni_test_tasks
 

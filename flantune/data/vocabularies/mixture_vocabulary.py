@@ -11,7 +11,7 @@ from absl import logging
 from etils import epath
 
 from flantune.configs import DataConfig
-from flantune.data import loading, prompts
+from flantune.data.input import loading, prompts
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.host import atomic

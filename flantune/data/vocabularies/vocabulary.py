@@ -9,7 +9,7 @@
 Ids equal those of `seqio.ByteVocabulary(extra_ids)` and `seqio.SentencePieceVocabulary(file, extra_ids)`: padding 0, end
 of sequence 1, unknown 2. Sentinels are the last ids, the first sentinel is the very last one, and `<extra_id_0>` stands
 for it in text: one id at the beginning of a word, as in SeqIO (with bytes, text never gives a sentinel). `encode` adds
-no end of sequence. Read `data/tokenize.py` next.
+no end of sequence. Read `data/input/tokenize.py` next.
 """
 
 import collections

@@ -8,14 +8,8 @@ import pytest
 
 from flantune import testing
 from flantune.configs import DataConfig
-from flantune.data import (
-    InstructionTask,
-    Mixture,
-    catalog as catalog_lib,
-    loading,
-    packing,
-    sources,
-)
+from flantune.data import InstructionTask, Mixture, catalog as catalog_lib, sources
+from flantune.data.input import loading, packing
 from flantune.data.store import prepare, reader as store_lib
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template

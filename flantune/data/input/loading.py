@@ -1,6 +1,6 @@
 """From a `DataConfig` to what training and evaluation use: members bound to the prepared store, rates, batches.
 
-Read `pipeline.py` for what the batches hold, and `registry.py` for the same tasks in SeqIO.
+Read `pipeline.py` for what the batches hold, and `data/registry.py` for the same tasks in SeqIO.
 """
 
 import atexit
@@ -15,15 +15,17 @@ from etils import epath
 
 from flantune.configs import DataConfig
 from flantune.data import (
-    blocks,
     catalog as catalog_lib,
-    loss_weights,
-    measure,
     members as members_lib,
     names as names_lib,
+    seqio_tasks,
+)
+from flantune.data.input import (
+    blocks,
+    loss_weights,
+    measure,
     prompts,
     schedule as schedule_lib,
-    seqio_tasks,
     tokenize,
 )
 from flantune.data.store import reader as store_lib
@@ -32,7 +34,7 @@ from flantune.data.vocabularies import vocabulary as vocabulary_lib
 if TYPE_CHECKING:
     import grain
 
-    from flantune.data import pipeline
+    from flantune.data.input import pipeline
 
 _PREFETCH_BATCHES = 4
 
@@ -218,7 +220,9 @@ def train_dataset(
     Raises:
         ValueError: rows of a plain SeqIO task were prepared with another vocabulary.
     """
-    from flantune.data import pipeline  # brings Grain, which brings JAX: `prepare` needs neither
+    from flantune.data.input import (
+        pipeline,  # brings Grain, which brings JAX: `prepare` needs neither
+    )
 
     lanes = config.lanes or pipeline.default_lanes(config.batch_size)
     return pipeline.TrainDataset(

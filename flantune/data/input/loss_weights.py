@@ -11,12 +11,8 @@ tokens. The scale itself changes no gradient. Tasks and rows multiply their own 
 
 from collections.abc import Sequence
 
-from flantune.data import (
-    members as members_lib,
-    prompts,
-    schedule as schedule_lib,
-    tokenize as tokenize_lib,
-)
+from flantune.data import members as members_lib
+from flantune.data.input import prompts, schedule as schedule_lib, tokenize as tokenize_lib
 
 _SAMPLE = 1024  # examples; long-tailed targets have a mean that is known to some percent then, enough for a scale
 

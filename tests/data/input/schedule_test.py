@@ -4,7 +4,7 @@ from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
 
-from flantune.data import schedule
+from flantune.data.input import schedule
 
 
 def make(rates, rows, *, block_size=64, seed=0):

@@ -8,13 +8,8 @@ import dataclasses
 
 import numpy as np
 
-from flantune.data import (
-    members as members_lib,
-    packing,
-    prompts,
-    schedule as schedule_lib,
-    tokenize as tokenize_lib,
-)
+from flantune.data import members as members_lib
+from flantune.data.input import packing, prompts, schedule as schedule_lib, tokenize as tokenize_lib
 from flantune.prompting import choice
 
 Batch = dict[str, np.ndarray]

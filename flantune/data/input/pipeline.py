@@ -13,7 +13,7 @@ from typing import Any
 
 import grain
 
-from flantune.data import blocks, packing
+from flantune.data.input import blocks, packing
 
 _MAX_EMPTY_BLOCKS = 100
 _DEFAULT_LANES = 64

@@ -2,7 +2,7 @@ from hypothesis import given, strategies as st
 import pytest
 
 from flantune import testing
-from flantune.data import prompts, tokenize
+from flantune.data.input import prompts, tokenize
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template
 

@@ -7,7 +7,8 @@ import pytest
 
 from flantune import testing
 from flantune.configs import DataConfig
-from flantune.data import Mixture, catalog as catalog_lib, loading, packing
+from flantune.data import Mixture, catalog as catalog_lib
+from flantune.data.input import loading, packing
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from flantune import testing
-from flantune.data import prompts, tokenize
+from flantune.data.input import prompts, tokenize
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template
 

@@ -5,7 +5,8 @@ import pytest
 
 from flantune import testing
 from flantune.configs import DataConfig
-from flantune.data import Mixture, catalog as catalog_lib, loading
+from flantune.data import Mixture, catalog as catalog_lib
+from flantune.data.input import loading
 from flantune.data.vocabularies import vocabulary
 
 TASKS = [

@@ -4,7 +4,8 @@ import json
 import pytest
 
 from flantune import testing
-from flantune.data import catalog as catalog_lib, loading, measure, tokenize
+from flantune.data import catalog as catalog_lib
+from flantune.data.input import loading, measure, tokenize
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template
 

@@ -1,8 +1,8 @@
 """How long a member's examples are: mean tokens, how many are cut or dropped. Measured on a sample, remembered in the store.
 
 The sample is what a run of the same seed visits first, through the real tokenizer. `Measurer` keeps what it measured in
-one file for each vocabulary and pair of lengths, below `measures/` in the prepared store. Token rates (`rates.py`) and
-the ledger (`ledger.py`, read next) ask it.
+one file for each vocabulary and pair of lengths, below `measures/` in the prepared store. Token rates (`data/rates.py`) and
+the ledger (`data/ledger.py`, read next) ask it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +17,8 @@ from etils import epath
 from jaxtyping import Float
 import numpy as np
 
-from flantune.data import (
-    fingerprint,
-    members as members_lib,
-    prompts,
-    schedule as schedule_lib,
-    tokenize as tokenize_lib,
-)
+from flantune.data import fingerprint, members as members_lib
+from flantune.data.input import prompts, schedule as schedule_lib, tokenize as tokenize_lib
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.host import atomic

@@ -2,7 +2,7 @@ from hypothesis import given, strategies as st
 import numpy as np
 import pytest
 
-from flantune.data import packing
+from flantune.data.input import packing
 
 ROW = {"inputs_length": 20, "targets_length": 8}
 LENGTHS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 8)), max_size=60)
