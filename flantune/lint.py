@@ -18,11 +18,11 @@ from flantune.data import (
     lint as lint_lib,
     lint_findings,
     names as names_lib,
-    seqio_tasks,
     task as task_lib,
 )
 from flantune.data.input import loading
 from flantune.data.lint_findings import Finding
+from flantune.data.plain_seqio import tasks as seqio_tasks
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 

@@ -9,7 +9,7 @@ from beartype import claw
 import jaxtyping
 
 # Where nearly all calls are: texts and rows, few arrays.
-_PLAIN = ("flantune.data", "flantune.prompting")
+_PLAIN = ("flantune.audit", "flantune.data", "flantune.prompting", "flantune.registry")
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 

@@ -7,8 +7,9 @@ one target only, sorted rows and duplicates, as in tasks with text. Read `lint.p
 from collections.abc import Iterator
 import dataclasses
 
-from flantune.data import lint_rows, seqio_tasks, task as task_lib
+from flantune.data import lint_rows, task as task_lib
 from flantune.data.lint_findings import Finding
+from flantune.data.plain_seqio import tasks as seqio_tasks
 from flantune.data.store import manifest as manifest_lib, reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import rendering

@@ -21,12 +21,14 @@ from flantune.data import (
     catalog as catalog_lib,
     members as members_lib,
     registry_tasks,
-    seqio_features,
-    seqio_modules as seqio_modules_lib,
-    seqio_tasks,
     task as task_lib,
 )
 from flantune.data.input import loading, measure, prompts, tokenize
+from flantune.data.plain_seqio import (
+    features as seqio_features,
+    modules as seqio_modules_lib,
+    tasks as seqio_tasks,
+)
 from flantune.data.store import prepare, reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 

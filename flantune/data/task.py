@@ -138,7 +138,7 @@ class InstructionTask:
 
     @property
     def is_tokenized(self) -> bool:
-        """Whether its rows hold ids instead of text (`seqio_tasks.py`)."""
+        """Whether its rows hold ids instead of text (`data/plain_seqio/tasks.py`)."""
         return False
 
     @property

@@ -7,7 +7,8 @@ import pytest
 
 from flantune import lint as lint_job, testing
 from flantune.configs import DataConfig
-from flantune.data import Mixture, catalog as catalog_lib, lint as lint_lib, seqio_tasks, sources
+from flantune.data import Mixture, catalog as catalog_lib, lint as lint_lib, sources
+from flantune.data.plain_seqio import tasks as seqio_tasks
 from flantune.data.store import prepare, reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import Template

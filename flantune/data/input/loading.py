@@ -14,12 +14,7 @@ import weakref
 from etils import epath
 
 from flantune.configs import DataConfig
-from flantune.data import (
-    catalog as catalog_lib,
-    members as members_lib,
-    names as names_lib,
-    seqio_tasks,
-)
+from flantune.data import catalog as catalog_lib, members as members_lib, names as names_lib
 from flantune.data.input import (
     blocks,
     loss_weights,
@@ -28,6 +23,7 @@ from flantune.data.input import (
     schedule as schedule_lib,
     tokenize,
 )
+from flantune.data.plain_seqio import tasks as seqio_tasks
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 

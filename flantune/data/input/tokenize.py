@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 
 from flantune import prompting
-from flantune.data import seqio_tasks
 from flantune.data.input import prompts as prompts_lib
+from flantune.data.plain_seqio import tasks as seqio_tasks
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import filters, rendering, template as template_lib
 

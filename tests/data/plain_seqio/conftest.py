@@ -6,8 +6,9 @@ import types
 import pytest
 
 from flantune import testing
-from flantune.data import catalog as catalog_lib, seqio_modules, seqio_tasks
+from flantune.data import catalog as catalog_lib
 from flantune.data.input import loading
+from flantune.data.plain_seqio import modules as seqio_modules, tasks as seqio_tasks
 
 from . import seqio_place
 

@@ -1,7 +1,7 @@
 """Modules that register plain SeqIO tasks: which splits and rates they define, and whether their source text changed.
 
 The prepared store remembers the answers, so that a training host imports neither SeqIO nor the modules; where they must
-be asked anew, a process of its own imports them, and TensorFlow with them. `seqio_tasks.py` turns the answers into tasks.
+be asked anew, a process of its own imports them, and TensorFlow with them. `tasks.py` turns the answers into tasks.
 """
 
 import ast

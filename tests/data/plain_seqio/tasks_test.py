@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from flantune import lint as lint_job, testing
-from flantune.data import Mixture, seqio_tasks
+from flantune.data import Mixture
 from flantune.data.input import loading
+from flantune.data.plain_seqio import tasks as seqio_tasks
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 from .seqio_place import (

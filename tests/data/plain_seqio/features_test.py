@@ -2,7 +2,7 @@
 
 import pytest
 
-from flantune.data import seqio_features
+from flantune.data.plain_seqio import features as seqio_features
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 seqio = pytest.importorskip("seqio")

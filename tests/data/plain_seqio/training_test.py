@@ -10,9 +10,7 @@ import sys
 import pytest
 
 from flantune import testing
-from flantune.data import (
-    seqio_tasks,
-)
+from flantune.data.plain_seqio import tasks as seqio_tasks
 
 pytest.importorskip("seqio")
 
@@ -98,7 +96,7 @@ def host(tmp_path):
 
 
 def run(folder, path, *arguments):
-    source = pathlib.Path(seqio_tasks.__file__).parents[2]
+    source = pathlib.Path(seqio_tasks.__file__).parents[3]
     environment = {
         **os.environ,
         "FLANTUNE_PREPARED_DIR": str(folder / "prepared"),

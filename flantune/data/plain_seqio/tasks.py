@@ -23,13 +23,8 @@ import numpy as np
 
 from flantune import prompting
 from flantune.configs import DataConfig
-from flantune.data import (
-    catalog as catalog_lib,
-    mixture as mixture_lib,
-    seqio_features,
-    seqio_modules,
-    task as task_lib,
-)
+from flantune.data import catalog as catalog_lib, mixture as mixture_lib, task as task_lib
+from flantune.data.plain_seqio import features as seqio_features, modules as seqio_modules
 from flantune.data.sources import files as files_lib
 from flantune.data.store import manifest as manifest_lib, reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
