@@ -12,7 +12,8 @@ Checkpoints of t5x are another matter: `t5x_checkpoint.py`.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from flantune.data import names, registry
+from flantune import registry
+from flantune.data import names
 from flantune.data.plain_seqio import features as seqio_features
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 

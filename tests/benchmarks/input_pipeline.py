@@ -24,9 +24,9 @@ import sys
 import tempfile
 import time
 
-from flantune import testing
+from flantune import registry, testing
 from flantune.configs import DataConfig
-from flantune.data import catalog as catalog_lib, registry
+from flantune.data import catalog as catalog_lib
 from flantune.data.input import loading, prompts
 from flantune.data.store import prepare
 from flantune.data.vocabularies import mixture_vocabulary

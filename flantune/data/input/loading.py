@@ -1,6 +1,6 @@
 """From a `DataConfig` to what training and evaluation use: members bound to the prepared store, rates, batches.
 
-Read `pipeline.py` for what the batches hold, and `data/registry.py` for the same tasks in SeqIO.
+Read `pipeline.py` for what the batches hold, and `registry/publish.py` for the same tasks in SeqIO.
 """
 
 import atexit

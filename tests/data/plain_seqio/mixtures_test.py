@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from flantune import testing
-from flantune.data import Mixture, equal, proportional, registry
+from flantune import registry, testing
+from flantune.data import Mixture, equal, proportional
 from flantune.data.input import loading
 from flantune.data.plain_seqio import features as seqio_features, modules as seqio_modules
 from flantune.data.vocabularies import vocabulary as vocabulary_lib

@@ -1,4 +1,4 @@
-"""One member as a `seqio.Task`: its rendered rows, its postprocessor and its metrics. `registry.py` publishes it.
+"""One member as a `seqio.Task`: its rendered rows, its postprocessor and its metrics. `publish.py` publishes it.
 
 SeqIO tokenises the text, appends the end of sequence and cuts what is too long.
 """

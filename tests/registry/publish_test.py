@@ -7,8 +7,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from flantune import metrics, testing
-from flantune.data import Mixture, catalog as catalog_lib, proportional, registry
+from flantune import metrics, registry, testing
+from flantune.data import Mixture, catalog as catalog_lib, proportional
 from flantune.data.input import loading, measure, prompts, tokenize
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import Template

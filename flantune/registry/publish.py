@@ -6,7 +6,7 @@
 One `seqio.Task` for each task and for each of its settings that a mixture names, one `seqio.Mixture` for each mixture.
 The rows come from the prepared store and the text from the same `render` as in training; SeqIO itself tokenises, trims,
 shuffles and mixes. SeqIO repeats the text of epoch 0 in every epoch. A "-" in a name becomes "_", since SeqIO refuses
-it. `registry_tasks.py` has the tasks.
+it. `tasks.py` has the tasks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,12 +17,7 @@ from typing import TYPE_CHECKING
 from absl import logging
 
 from flantune.configs import DataConfig
-from flantune.data import (
-    catalog as catalog_lib,
-    members as members_lib,
-    registry_tasks,
-    task as task_lib,
-)
+from flantune.data import catalog as catalog_lib, members as members_lib, task as task_lib
 from flantune.data.input import loading, measure, prompts, tokenize
 from flantune.data.plain_seqio import (
     features as seqio_features,
@@ -31,6 +26,7 @@ from flantune.data.plain_seqio import (
 )
 from flantune.data.store import prepare, reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
+from flantune.registry import tasks as registry_tasks
 
 if TYPE_CHECKING:
     import seqio
