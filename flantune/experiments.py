@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from etils import epath
 
-from flantune import configs, data_log, describe as describe_lib
+from flantune import configs, data_log
+from flantune.audit import describe as describe_lib, held_out, vocabulary_report
 from flantune.configs import (
     CheckpointConfig,
     DataConfig,
@@ -23,7 +24,7 @@ from flantune.configs import (
     OptimizerConfig,
     TrainableConfig,
 )
-from flantune.data import catalog as catalog_lib, held_out, names as names_lib, vocabulary_report
+from flantune.data import catalog as catalog_lib, names as names_lib
 from flantune.data.input import loading
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib

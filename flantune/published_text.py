@@ -1,6 +1,6 @@
 """Shares by published row counts for a person's terminal, as rich tables, and for a spreadsheet, as CSV.
 
-Several mixtures stand side by side, a column for each. Read `data/published.py` for what the shares are.
+Several mixtures stand side by side, a column for each. Read `audit/published.py` for what the shares are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ import rich.console
 import rich.text
 
 from flantune import ledger_text
+from flantune.audit.published import Published
 from flantune.data import task as task_lib
-from flantune.data.published import Published
 
 _NOTE = (
     "By published row counts: no data were read, and a run counts the rows that it has prepared. '?' is what only a family's "

@@ -17,12 +17,12 @@ from flantune import (
     batch_text,
     configs,
     data_log,
-    leakage,
     run_folder,
     start as start_lib,
     training_curves,
     training_page,
 )
+from flantune.audit import leakage
 from flantune.configs import (
     CheckpointConfig,
     DataConfig,

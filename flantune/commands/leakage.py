@@ -10,7 +10,8 @@ import rich.text
 from flantune.commands import shared
 
 if TYPE_CHECKING:
-    from flantune.data import held_out, held_out_names
+    from flantune.audit import held_out
+    from flantune.data import held_out_names
 
 
 def add(commands: shared.Commands) -> None:
@@ -30,7 +31,8 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import gin_files, leakage, show
+    from flantune import gin_files, show
+    from flantune.audit import leakage
 
     shared.parse_gin(parsed, bindings)
     given = {"plan": parsed.plan, "num_processes": parsed.num_processes}

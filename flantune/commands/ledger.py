@@ -126,7 +126,7 @@ def _show_diff(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 def _show_published(parsed: argparse.Namespace, bindings: list[str]) -> None:
     from flantune import configs, gin_files, published_text, show
-    from flantune.data import published
+    from flantune.audit import published
     from flantune.host import atomic
 
     modules = shared.modules_of(_TASKS) if not parsed.files and not parsed.gin_file else ()

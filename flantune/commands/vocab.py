@@ -8,7 +8,7 @@ import rich.table
 from flantune.commands import shared
 
 if TYPE_CHECKING:
-    from flantune.data import vocabulary_report
+    from flantune.audit import vocabulary_report
 
 
 def add(commands: shared.Commands) -> None:

@@ -3,7 +3,7 @@
     training tasks {"nli:a" of cluster "nli", "qa:b" from "squad"}, plan of the cluster "nli", "qa:exam" from "SQuAD"
     ->  cluster: nli:a; lineage: qa:b comes from "squad", as qa:exam does
 
-No rows are read. Read `held_out.py` next, which checks the words of training prompts too.
+No rows are read. Read `audit/held_out.py` next, which checks the words of training prompts too.
 """
 
 from collections.abc import Collection, Iterable, Mapping

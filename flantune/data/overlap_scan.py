@@ -4,7 +4,7 @@
 
 Results lie in a file for each set of evaluation rows: a training member is read anew only where its rows, its wordings
 or this code changed. A row of the pool that few-shot prompts draw exemplars from counts like a row trained on, in
-whatever epoch it is drawn. Read `held_out.py` next, which judges the results.
+whatever epoch it is drawn. Read `audit/held_out.py` next, which judges the results.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from flantune import describe, testing
+from flantune import testing
+from flantune.audit import describe
 from flantune.data import Mixture, TaskFamily, catalog as catalog_lib, sources
 from flantune.data.held_out_plan import HeldOutPlan, Waiver
 from flantune.data.input import loading

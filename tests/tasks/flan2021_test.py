@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from flantune import testing
-from flantune.data import catalog as catalog_lib, held_out, members, sources
+from flantune.audit import held_out
+from flantune.data import catalog as catalog_lib, members, sources
 from flantune.data.input import prompts
 from flantune.data.store import reader as store_lib
 from tasks import flan2021

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from flantune.audit import published
 from flantune.commands import shared
-from flantune.data import catalog as catalog_lib, mixture as mixture_lib, published
+from flantune.data import catalog as catalog_lib, mixture as mixture_lib
 from flantune.data.input import loading
 from flantune.data.store import prepare, reader as store
 from tasks import chain_of_thought, dialog, flan2022_mixtures, t0, t0_prompts

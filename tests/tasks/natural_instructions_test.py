@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from flantune.data import catalog as catalog_lib, held_out as held_out_lib
+from flantune.audit import held_out as held_out_lib
+from flantune.data import catalog as catalog_lib
 from flantune.prompting import PromptSetting, choice, rendering
 from tasks import held_out, mixtures, natural_instructions, super_ni_test_tasks
 

@@ -8,7 +8,7 @@ import pytest
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
-from flantune.data import vocabulary_report
+from flantune.audit import vocabulary_report
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 TEXTS = [

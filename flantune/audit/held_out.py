@@ -3,8 +3,8 @@
     report = held_out.check(catalog, store, training, plan)
     report.raise_if_violated()
 
-Every violation is named with the offending pair, unless a waiver of the plan covers it. `held_out_plan.py` has the
-plans, `held_out_names.py` what can be told by names, `overlap_scan.py` compares the texts; read `flantune/leakage.py`
+Every violation is named with the offending pair, unless a waiver of the plan covers it. `data/held_out_plan.py` has the
+plans, `data/held_out_names.py` what can be told by names, `data/overlap_scan.py` compares the texts; read `flantune/audit/leakage.py`
 next, which runs the checks for a run file.
 """
 

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from flantune import testing
-from flantune.data import Mixture, TaskFamily, equal, proportional, published
+from flantune.audit import published
+from flantune.data import Mixture, TaskFamily, equal, proportional
 from flantune.data.task import Declared
 from flantune.prompting import Template
 

@@ -1,12 +1,13 @@
 """`find`: checks a run's training mixture against its held-out plan, or against all that it evaluates.
 
-What a plan is, and how it is checked: `data/held_out_plan.py` and `data/held_out.py`.
+What a plan is, and how it is checked: `data/held_out_plan.py` and `held_out.py`.
 """
 
 from collections.abc import Sequence
 
+from flantune.audit import held_out
 from flantune.configs import DataConfig, EvalConfig, EvalSuite
-from flantune.data import catalog as catalog_lib, held_out, members as members_lib
+from flantune.data import catalog as catalog_lib, members as members_lib
 from flantune.data.held_out_plan import HeldOutPlan
 from flantune.data.input import loading
 from flantune.data.store import prepare as prepare_lib, reader as store_lib

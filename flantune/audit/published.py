@@ -1,6 +1,6 @@
 """What a mixture is by the row counts that publishers state, before any data are there.
 
-Rates are resolved as for a run (`rates.py`), with `InstructionTask.published_rows` and `TaskFamily.declared` instead of
+Rates are resolved as for a run (`data/rates.py`), with `InstructionTask.published_rows` and `TaskFamily.declared` instead of
 prepared rows. The tasks of a family whose files are not looked at stand as one, "family:*": its share is known where the
 mixture fixes it by a number, or where it is alone in a submixture; anything else is an error. A run counts the rows that it
 has prepared, which are fewer where `to_fields` drops some.
