@@ -1,6 +1,6 @@
 """The jobs of `flantune ledger`: a run's plan, a saved one, what differs between two, counted against planned.
 
-What a ledger holds and how it is worked out: `data/ledger.py`. How it looks: `ledger_text.py`, `ledger_actual_text.py` and
+What a ledger holds and how it is worked out: `audit/ledger/plan.py`. How it looks: `ledger_text.py`, `ledger_actual_text.py` and
 `ledger_page.py`.
 """
 
@@ -13,8 +13,12 @@ from typing import Any
 from etils import epath
 
 from flantune import configs, experiments, run_folder
+from flantune.audit.ledger import (
+    comparison as ledger_comparison,
+    counts as ledger_counts,
+    plan as ledger_lib,
+)
 from flantune.configs import DataConfig
-from flantune.data import ledger as ledger_lib, ledger_comparison, ledger_counts
 from flantune.data.input import loading, measure
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
 

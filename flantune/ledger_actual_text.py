@@ -6,7 +6,7 @@ import rich.console
 import rich.text
 
 from flantune import ledger as ledger_jobs, ledger_text
-from flantune.data.ledger_comparison import Comparison, TemplateTotal
+from flantune.audit.ledger.comparison import Comparison, TemplateTotal
 
 TASK_HEADER = (
     "task", "examples planned", "counted", "tokens planned", "counted", "difference", "in errors", "epochs",

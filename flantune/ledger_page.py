@@ -8,8 +8,8 @@ import html
 import math
 
 from flantune import ledger as ledger_jobs, ledger_actual_text, ledger_text
-from flantune.data import ledger_totals
-from flantune.data.ledger import Ledger
+from flantune.audit.ledger import totals as ledger_totals
+from flantune.audit.ledger.plan import Ledger
 from flantune.evaluation import page_style, plots
 from flantune.evaluation.statistics import Estimate
 

@@ -14,8 +14,8 @@ import rich.console
 import rich.table
 import rich.text
 
-from flantune.data import ledger_diff, ledger_totals
-from flantune.data.ledger import Ledger, TaskEntry
+from flantune.audit.ledger import diff as ledger_diff, totals as ledger_totals
+from flantune.audit.ledger.plan import Ledger, TaskEntry
 
 MAX_ROWS = 60  # of a table on a terminal
 _MAX_CAUTIONS = 5  # of each kind

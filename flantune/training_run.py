@@ -23,6 +23,7 @@ from flantune import (
     training_page,
 )
 from flantune.audit import leakage
+from flantune.audit.ledger import counts as ledger_counts
 from flantune.configs import (
     CheckpointConfig,
     DataConfig,
@@ -34,7 +35,7 @@ from flantune.configs import (
     OptimizerConfig,
     TrainableConfig,
 )
-from flantune.data import catalog as catalog_lib, ledger_counts
+from flantune.data import catalog as catalog_lib
 from flantune.data.input import loading, pipeline
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib

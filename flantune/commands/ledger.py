@@ -9,7 +9,7 @@ import rich.console
 from flantune.commands import shared
 
 if TYPE_CHECKING:
-    from flantune.data import ledger as ledger_lib
+    from flantune.audit.ledger import plan as ledger_lib
 
 _FILE_WIDTH = 200
 _TASKS = "tasks"  # the package whose modules --published searches where no run file names some
@@ -111,7 +111,7 @@ def _show_plan(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 def _show_diff(parsed: argparse.Namespace, bindings: list[str]) -> None:
     from flantune import ledger as ledger_jobs, ledger_text, show
-    from flantune.data import ledger_diff
+    from flantune.audit.ledger import diff as ledger_diff
 
     first, second = (
         _plan(argparse.Namespace(**{**vars(parsed), "files": [name]}), bindings)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from flantune.data import ledger_counts
+from flantune.audit.ledger import counts as ledger_counts
 from flantune.training import checkpoints
 
 from . import small_runs

@@ -2,7 +2,7 @@
 
 The sample is what a run of the same seed visits first, through the real tokenizer. `Measurer` keeps what it measured in
 one file for each vocabulary and pair of lengths, below `measures/` in the prepared store. Token rates (`data/rates.py`) and
-the ledger (`data/ledger.py`, read next) ask it.
+the ledger (`audit/ledger/plan.py`, read next) ask it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 import dataclasses
 
-from flantune.data.ledger import Ledger, TaskEntry
+from flantune.audit.ledger.plan import Ledger, TaskEntry
 
 # Repeating text up to 4 times costs next to nothing, beyond 16 times it adds next to nothing
 # (https://arxiv.org/abs/2305.16264).

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from flantune import testing
+from flantune.audit.ledger import counts as ledger_counts
 from flantune.configs import DataConfig
-from flantune.data import Mixture, catalog as catalog_lib, ledger_counts
+from flantune.data import Mixture, catalog as catalog_lib
 from flantune.data.input import loading, packing
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template

@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from flantune import testing
+from flantune.audit.ledger import (
+    comparison as ledger_comparison,
+    counts as ledger_counts,
+    plan as ledger,
+)
 from flantune.configs import DataConfig
-from flantune.data import Mixture, catalog as catalog_lib, ledger, ledger_comparison, ledger_counts
+from flantune.data import Mixture, catalog as catalog_lib
 from flantune.data.input import loading
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template

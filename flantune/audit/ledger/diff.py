@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from flantune.data.ledger import Ledger, TaskEntry
+from flantune.audit.ledger.plan import Ledger, TaskEntry
 
 # What two entries are compared in; texts and tuples as they are, numbers where they differ by more than rounding.
 _COMPARED = (

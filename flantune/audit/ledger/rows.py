@@ -1,6 +1,6 @@
 """How many examples of a mixture share a packed row: the first blocks of its schedule, packed as training packs them.
 
-Read `ledger.py` next.
+Read `plan.py` next.
 """
 
 from collections.abc import Sequence

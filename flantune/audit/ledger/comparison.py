@@ -1,12 +1,12 @@
-"""Counted against planned, task by task; and what was counted of each template. Read `ledger_counts.py` first."""
+"""Counted against planned, task by task; and what was counted of each template. Read `counts.py` first."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
 import math
 
 from flantune import prompting
-from flantune.data.ledger import Ledger, TaskEntry
-from flantune.data.ledger_counts import Cells, Counts
+from flantune.audit.ledger.counts import Cells, Counts
+from flantune.audit.ledger.plan import Ledger, TaskEntry
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,15 +4,9 @@ import json
 import pytest
 
 from flantune import testing
+from flantune.audit.ledger import diff as ledger_diff, plan as ledger, totals as ledger_totals
 from flantune.configs import DataConfig
-from flantune.data import (
-    Mixture,
-    catalog as catalog_lib,
-    ledger,
-    ledger_diff,
-    ledger_totals,
-    proportional,
-)
+from flantune.data import Mixture, catalog as catalog_lib, proportional
 from flantune.data.input import loading
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template

@@ -2,10 +2,10 @@
 
     share of examples   the mixture's rates
     tokens per example  measured on a sample of each task (`data/input/measure.py`)
-    examples per row    the first blocks of the schedule, packed (`ledger_rows.py`)
+    examples per row    the first blocks of the schedule, packed (`rows.py`)
 
-Times the rows of a run, these give its totals. Where shares come from: `rates.py`. Warnings and totals:
-`ledger_totals.py`. Two ledgers: `ledger_diff.py`. Counted against planned: `ledger_comparison.py`.
+Times the rows of a run, these give its totals. Where shares come from: `data/rates.py`. Warnings and totals:
+`totals.py`. Two ledgers: `diff.py`. Counted against planned: `comparison.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ import dataclasses
 import json
 from typing import Any
 
+from flantune.audit.ledger import rows as ledger_rows
 from flantune.configs import DataConfig
 from flantune.data import (
     catalog as catalog_lib,
-    ledger_rows,
     members as members_lib,
     mixture as mixture_lib,
     rates as rates_lib,

@@ -9,7 +9,7 @@ a run that falls back to an older checkpoint falls back to its counts.
 Each process counts its own rows and saves them under its number; where a run goes on with other processes, the first
 one takes over all that was counted. An example that is dropped counts with the first row of its block (`data/input/pipeline.py`).
 They stand beside the places of the lanes, not in them: 1,800 tasks of 10 templates are 72,000 numbers, a place is two.
-Read `ledger_comparison.py` next: counted against planned.
+Read `comparison.py` next: counted against planned.
 """
 
 from collections.abc import Mapping, Sequence
