@@ -28,7 +28,8 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import configs, gin_files, lint, show
+    from flantune import configs, gin_files, show
+    from flantune.audit.lint import job as lint
 
     modules = [module for name in parsed.files if not _is_gin(name) for module in _expand(name)]
     parsed.files = [name for name in parsed.files if _is_gin(name)]

@@ -16,7 +16,8 @@ import pytest
 import sentencepiece
 
 from flantune import prompting, testing
-from flantune.data import catalog as catalog_lib, lint, lint_findings, lint_tokens, members, sources
+from flantune.audit.lint import check as lint, findings as lint_findings, tokens as lint_tokens
+from flantune.data import catalog as catalog_lib, members, sources
 from flantune.data.input import prompts, tokenize
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import dialog, filters, settings, template as template_lib

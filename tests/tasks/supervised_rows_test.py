@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from flantune import lint
+from flantune.audit.lint import job as lint
 from flantune.configs import DataConfig
 from flantune.data import catalog as catalog_lib
 from flantune.data.input import loading, prompts, tokenize

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from flantune import lint as lint_job, testing
+from flantune import testing
+from flantune.audit.lint import job as lint_job
 from flantune.data import Mixture
 from flantune.data.input import loading
 from flantune.data.plain_seqio import tasks as seqio_tasks

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from flantune import testing
-from flantune.data import lint_wording
+from flantune.audit.lint import wording as lint_wording
 from flantune.prompting import Template
 
 ROW = {"text": "One.", "other": "two", "answer": "x"}

@@ -3,7 +3,8 @@ import sys
 import pytest
 
 from flantune import testing
-from flantune.data import catalog as catalog_lib, lint, lint_findings
+from flantune.audit.lint import check as lint, findings as lint_findings
+from flantune.data import catalog as catalog_lib
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Template
 

@@ -4,7 +4,7 @@ A module may allow a code for some of its tasks, with the reason:
 
     LINT_ALLOW = {"family:*": {"conflicting_duplicates": "several answers are right"}}
 
-Read `lint.py` next: it runs the checks.
+Read `check.py` next: it runs the checks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from flantune import testing
-from flantune.data import lint_rows
+from flantune.audit.lint import rows as lint_rows
 from flantune.prompting import Template
 from flantune.testing.members import MemoryReader
 

@@ -1,14 +1,15 @@
 """Plain SeqIO tasks: what can be checked on ids alone, in all prepared rows. They have no wordings.
 
-An id says less than a text: how a preprocessor made it, and whether it should have, stays unknown. `lint_rows.py` looks for
-one target only, sorted rows and duplicates, as in tasks with text. Read `lint.py` next.
+An id says less than a text: how a preprocessor made it, and whether it should have, stays unknown. `rows.py` looks for
+one target only, sorted rows and duplicates, as in tasks with text. Read `check.py` next.
 """
 
 from collections.abc import Iterator
 import dataclasses
 
-from flantune.data import lint_rows, task as task_lib
-from flantune.data.lint_findings import Finding
+from flantune.audit.lint import rows as lint_rows
+from flantune.audit.lint.findings import Finding
+from flantune.data import task as task_lib
 from flantune.data.plain_seqio import tasks as seqio_tasks
 from flantune.data.store import manifest as manifest_lib, reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib

@@ -1,4 +1,4 @@
-"""Templates as text: copies, likely typing errors, fields that nobody shows. No vocabulary; `lint_tokens.py` has that.
+"""Templates as text: copies, likely typing errors, fields that nobody shows. No vocabulary; `tokens.py` has that.
 
 Errors that a template alone shows for sure (an unknown filter, `}n`, `??`) are refused when it is made. Here are those
 that may be meant so, and those that only the rows show: a field that ends in the mark which the template adds.
@@ -9,8 +9,9 @@ import itertools
 import re
 
 from flantune import prompting
-from flantune.data import lint_findings, task as task_lib
-from flantune.data.lint_findings import Finding
+from flantune.audit.lint import findings as lint_findings
+from flantune.audit.lint.findings import Finding
+from flantune.data import task as task_lib
 from flantune.prompting import dialog as dialog_lib, filters, rendering, template as template_lib
 
 _MARKS = ".?!,;:"

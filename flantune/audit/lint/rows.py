@@ -1,7 +1,7 @@
 """Degenerate tasks, found in the prepared rows: one answer only, sorted files, duplicates, rows among the solved examples.
 
-All rows are read once. `lint_leaks.py` looks for answers given away, in a sample; `lint_wording.py` and `lint_tokens.py`
-look at templates. Read `lint.py` next.
+All rows are read once. `leaks.py` looks for answers given away, in a sample; `wording.py` and `tokens.py`
+look at templates. Read `check.py` next.
 """
 
 import array
@@ -13,8 +13,9 @@ import math
 from jaxtyping import Int, Shaped, UInt
 import numpy as np
 
-from flantune.data import lint_fields, lint_leaks, task as task_lib
-from flantune.data.lint_findings import Finding
+from flantune.audit.lint import fields as lint_fields, leaks as lint_leaks
+from flantune.audit.lint.findings import Finding
+from flantune.data import task as task_lib
 from flantune.data.store import reader as store_lib
 from flantune.prompting import choice, rendering
 

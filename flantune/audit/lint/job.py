@@ -1,6 +1,6 @@
 """The job of `flantune lint`: prepares the tasks of some modules, checks them, and shows the findings.
 
-The checks: `data/lint.py`. Every code, its severity and what to do: `data/lint_findings.py`.
+The checks: `check.py`. Every code, its severity and what to do: `findings.py`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,16 +12,11 @@ import rich.console
 import rich.table
 import rich.text
 
+from flantune.audit.lint import check as lint_lib, findings as lint_findings
+from flantune.audit.lint.findings import Finding
 from flantune.configs import DataConfig
-from flantune.data import (
-    catalog as catalog_lib,
-    lint as lint_lib,
-    lint_findings,
-    names as names_lib,
-    task as task_lib,
-)
+from flantune.data import catalog as catalog_lib, names as names_lib, task as task_lib
 from flantune.data.input import loading
-from flantune.data.lint_findings import Finding
 from flantune.data.plain_seqio import tasks as seqio_tasks
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib

@@ -1,13 +1,14 @@
 """Answers that a prompt gives away: a field that is the answer, right answers in the text far more often than wrong ones.
 
-A sample of the rows is looked at. Read `lint.py` next.
+A sample of the rows is looked at. Read `check.py` next.
 """
 
 from collections.abc import Iterator, Sequence
 import dataclasses
 from typing import Any
 
-from flantune.data import lint_fields, task as task_lib
+from flantune.audit.lint import fields as lint_fields
+from flantune.data import task as task_lib
 from flantune.data.store import reader as store_lib
 from flantune.prompting import choice, rendering
 

@@ -1,4 +1,4 @@
-"""What a prompt of a row shows, and its right answers: for the checks of rows. Read `lint_rows.py` next."""
+"""What a prompt of a row shows, and its right answers: for the checks of rows. Read `rows.py` next."""
 
 from collections.abc import Sequence
 

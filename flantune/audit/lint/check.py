@@ -5,7 +5,7 @@
     lint_tokens.py   templates through a vocabulary
     lint_ids.py      plain SeqIO tasks, whose rows are ids
 
-`lint_findings.py` lists the codes, and how a module allows one. `flantune lint` shows the findings.
+`findings.py` lists the codes, and how a module allows one. `flantune lint` shows the findings.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,18 +13,16 @@ import dataclasses
 import importlib
 
 from flantune import prompting
-from flantune.data import (
-    catalog as catalog_lib,
-    lint_findings,
-    lint_ids,
-    lint_rows,
-    lint_tokens,
-    lint_wording,
-    members as members_lib,
-    task as task_lib,
+from flantune.audit.lint import (
+    findings as lint_findings,
+    ids as lint_ids,
+    rows as lint_rows,
+    tokens as lint_tokens,
+    wording as lint_wording,
 )
+from flantune.audit.lint.findings import Finding
+from flantune.data import catalog as catalog_lib, members as members_lib, task as task_lib
 from flantune.data.input import prompts as prompts_lib
-from flantune.data.lint_findings import Finding
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import choice

@@ -5,9 +5,10 @@ import functools
 import numpy as np
 import pytest
 
-from flantune import lint as lint_job, testing
+from flantune import testing
+from flantune.audit.lint import check as lint_lib, job as lint_job
 from flantune.configs import DataConfig
-from flantune.data import Mixture, catalog as catalog_lib, lint as lint_lib, sources
+from flantune.data import Mixture, catalog as catalog_lib, sources
 from flantune.data.plain_seqio import tasks as seqio_tasks
 from flantune.data.store import prepare, reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib

@@ -1,8 +1,8 @@
 r"""Templates through the real vocabulary: unknown characters, lost line breaks, unclear boundaries, options alike.
 
 T5's own vocabulary writes "a\n\nb" and "a b" with the same ids, and "{" and "<" as unknown. Whether that hurts depends on
-the wording: "Question: ...\n\nAnswer: ..." stays clear, "{passage}\n\n{question}" does not. `lint_wording.py` looks at the
-text alone; read `lint.py` next.
+the wording: "Question: ...\n\nAnswer: ..." stays clear, "{passage}\n\n{question}" does not. `wording.py` looks at the
+text alone; read `check.py` next.
 """
 
 import collections
@@ -13,8 +13,9 @@ import itertools
 import re
 
 from flantune import prompting
-from flantune.data import lint_findings, task as task_lib
-from flantune.data.lint_findings import Finding
+from flantune.audit.lint import findings as lint_findings
+from flantune.audit.lint.findings import Finding
+from flantune.data import task as task_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import filters, template as template_lib
 
@@ -183,7 +184,7 @@ class TokenCheck:
                 )
 
     def _options(self, prompts: Sequence[prompting.Prompt]) -> Iterator[Problem]:
-        """Different candidates with the same tokens; the same text twice is for `lint_rows.py`."""
+        """Different candidates with the same tokens; the same text twice is for `rows.py`."""
         found: list[str] = []  # of each prompt that has some, the first pair
         for prompt in prompts:
             known: dict[tuple[int, ...], str] = {}

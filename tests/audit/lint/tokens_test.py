@@ -6,7 +6,7 @@ import pytest
 import sentencepiece
 
 from flantune import testing
-from flantune.data import lint_tokens
+from flantune.audit.lint import tokens as lint_tokens
 from flantune.data.input import prompts
 from flantune.data.vocabularies import vocabulary
 from flantune.prompting import Separators, Template
