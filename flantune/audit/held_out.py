@@ -4,7 +4,7 @@
     report.raise_if_violated()
 
 Every violation is named with the offending pair, unless a waiver of the plan covers it. `data/held_out_plan.py` has the
-plans, `data/held_out_names.py` what can be told by names, `data/overlap_scan.py` compares the texts; read `flantune/audit/leakage.py`
+plans, `data/held_out_names.py` what can be told by names, `audit/overlap/scan.py` compares the texts; read `flantune/audit/leakage.py`
 next, which runs the checks for a run file.
 """
 
@@ -13,12 +13,11 @@ import dataclasses
 import fnmatch
 from typing import Any
 
+from flantune.audit.overlap import rows as overlap_rows, scan as overlap_scan
 from flantune.data import (
     catalog as catalog_lib,
     held_out_names,
     members as members_lib,
-    overlap_rows,
-    overlap_scan,
     task as task_lib,
 )
 from flantune.data.held_out_names import Violation

@@ -16,7 +16,8 @@ from collections.abc import Mapping
 import dataclasses
 import fnmatch
 
-from flantune.data import names as names_lib, overlap_text, task as task_lib
+from flantune.audit.overlap import text as overlap_text
+from flantune.data import names as names_lib, task as task_lib
 
 KINDS = ("task", "cluster", "ngram", "lineage")  # of violations, the surest first
 BY_NAME = ("task", "cluster", "lineage")  # those that need no rows

@@ -4,7 +4,8 @@ import fnmatch
 import pytest
 
 from flantune.audit import held_out
-from flantune.data import Mixture, catalog as catalog_lib, overlap_scan
+from flantune.audit.overlap import scan as overlap_scan
+from flantune.data import Mixture, catalog as catalog_lib
 from flantune.data.held_out_plan import HeldOutPlan, Waiver
 from flantune.data.input import loading
 from flantune.data.store import prepare as prepare_lib, reader as store_lib

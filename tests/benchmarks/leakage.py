@@ -14,7 +14,8 @@ import statistics
 import tempfile
 import time
 
-from flantune.data import catalog as catalog_lib, overlap_scan
+from flantune.audit.overlap import scan as overlap_scan
+from flantune.data import catalog as catalog_lib
 from flantune.data.input import loading
 from flantune.data.store import prepare, reader as store_lib
 from tasks import natural_instructions, super_ni_test_tasks

@@ -1,9 +1,9 @@
-"""The texts of members that `overlap.py` compares: `contents` of evaluation rows, `training_rows` of training rows.
+"""The texts of members that `index.py` compares: `contents` of evaluation rows, `training_rows` of training rows.
 
 A training row's texts are its prompt and target, as rendered in one epoch, and what the task's other training wordings
 show, in whatever setting: fields, references, and the constants, such as all solved examples of a task of Natural
 Instructions, of which a wording shows two. They hold whatever any epoch and setting can show of the row, but for words
-that run over from one of them into another. Exemplars are rows themselves, so prompts are rendered without them: `overlap_scan.py`, next to read,
+that run over from one of them into another. Exemplars are rows themselves, so prompts are rendered without them: `scan.py`, next to read,
 adds the rows of the pool that exemplars come from.
 """
 
@@ -11,9 +11,10 @@ import collections
 from collections.abc import Collection, Iterator, Mapping, Sequence
 import dataclasses
 
-from flantune.data import members as members_lib, overlap
+from flantune.audit.overlap import index as overlap
+from flantune.audit.overlap.text import Content, Piece
+from flantune.data import members as members_lib
 from flantune.data.input import prompts
-from flantune.data.overlap_text import Content, Piece
 from flantune.data.store import reader as store_lib
 from flantune.prompting import dialog as dialog_lib, filters, rendering, template as template_lib
 

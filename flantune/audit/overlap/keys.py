@@ -2,7 +2,7 @@
 
     texts as word ids  [1, 2, 3 | 4, 1, 2, 3]   length 3   ->   keys "1 2 3" (rows 0 and 1) and "4 1 2" (row 1)
 
-A hash only nominates: `Table.find` compares word by word. Read `overlap.py` next, which gives the words their ids.
+A hash only nominates: `Table.find` compares word by word. Read `index.py` next, which gives the words their ids.
 """
 
 from collections.abc import Collection, Iterator

@@ -18,13 +18,8 @@ from typing import Any
 from absl import logging
 from etils import epath
 
-from flantune.data import (
-    fingerprint as fingerprint_lib,
-    members as members_lib,
-    overlap,
-    overlap_rows,
-    overlap_text,
-)
+from flantune.audit.overlap import index as overlap, rows as overlap_rows, text as overlap_text
+from flantune.data import fingerprint as fingerprint_lib, members as members_lib
 from flantune.data.store import reader as store_lib
 from flantune.host import atomic, workers
 

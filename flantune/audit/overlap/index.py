@@ -6,7 +6,7 @@
 An evaluation row is touched by a training row that holds `ngram` words of it in a row (13, as GPT-3 counts,
 https://arxiv.org/abs/2005.14165, appendix C), or, where each part of the row has fewer words, all of its parts, and one
 of its choices if it has any. Words are hashed with NumPy; whatever hashes alike is compared word by word, so that only true overlaps are reported.
-`overlap_text.py` says what is compared, `overlap_keys.py` has the tables; read `overlap_scan.py` next, which feeds the
+`text.py` says what is compared, `keys.py` has the tables; read `scan.py` next, which feeds the
 rows of tasks to an index.
 """
 
@@ -18,8 +18,8 @@ from typing import NamedTuple
 from jaxtyping import Int
 import numpy as np
 
-from flantune.data import overlap_keys, overlap_text
-from flantune.data.overlap_text import MIN_WORDS, Content, Piece
+from flantune.audit.overlap import keys as overlap_keys, text as overlap_text
+from flantune.audit.overlap.text import MIN_WORDS, Content, Piece
 
 # A row of words that more than a tenth of a task's rows hold is wording of the task, not theirs: "Which of the following
 # sentences", say. Fewer rows may well share a passage. An n-gram must have MIN_WORDS words that are none of it.

@@ -1,4 +1,4 @@
-"""`Content`, what an evaluation row has of its own, and `Batch`, training texts as word ids: what `overlap.py` compares.
+"""`Content`, what an evaluation row has of its own, and `Batch`, training texts as word ids: what `index.py` compares.
 
 Words are runs of letters, digits and underscores, in lower case.
 """

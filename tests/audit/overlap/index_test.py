@@ -3,8 +3,8 @@ import random
 from hypothesis import given, settings, strategies as st
 import pytest
 
-from flantune.data import overlap, overlap_keys, overlap_text
-from flantune.data.overlap_text import Content, Piece
+from flantune.audit.overlap import index as overlap, keys as overlap_keys, text as overlap_text
+from flantune.audit.overlap.text import Content, Piece
 
 LONG = "the old man who sold paper boats at the corner of our street had a parrot"  # 16 words
 WORDS = LONG.split()
