@@ -16,9 +16,10 @@ from collections.abc import Mapping
 import dataclasses
 import fnmatch
 
-from flantune.audit.overlap import text as overlap_text
 from flantune.data import names as names_lib, task as task_lib
 
+NGRAM = 13  # as GPT-3 counts (https://arxiv.org/abs/2005.14165, appendix C)
+MIN_WORDS = 5  # a shorter text ("in the kitchen") is found everywhere and tells nothing
 KINDS = ("task", "cluster", "ngram", "lineage")  # of violations, the surest first
 BY_NAME = ("task", "cluster", "lineage")  # those that need no rows
 
@@ -78,13 +79,13 @@ class HeldOutPlan:
     tasks: tuple[str, ...] = ()
     evaluation: Mapping[str, str] = dataclasses.field(default_factory=dict)
     lineage: bool = True
-    ngram: int | None = overlap_text.NGRAM
+    ngram: int | None = NGRAM
     waivers: tuple[Waiver, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.ngram is not None and self.ngram <= overlap_text.MIN_WORDS:
+        if self.ngram is not None and self.ngram <= MIN_WORDS:
             raise ValueError(
-                f"HeldOutPlan {self.name!r}: ngram must be above {overlap_text.MIN_WORDS} or None, not {self.ngram}: "
+                f"HeldOutPlan {self.name!r}: ngram must be above {MIN_WORDS} or None, not {self.ngram}: "
                 "fewer words in a row are in every text."
             )
 

@@ -19,7 +19,8 @@ from jaxtyping import Int
 import numpy as np
 
 from flantune.audit.overlap import keys as overlap_keys, text as overlap_text
-from flantune.audit.overlap.text import MIN_WORDS, Content, Piece
+from flantune.audit.overlap.text import Content, Piece
+from flantune.data.held_out_plan import MIN_WORDS, NGRAM
 
 # A row of words that more than a tenth of a task's rows hold is wording of the task, not theirs: "Which of the following
 # sentences", say. Fewer rows may well share a passage. An n-gram must have MIN_WORDS words that are none of it.
@@ -64,9 +65,7 @@ class Overlap:
 class Index:
     """The n-grams and the short texts of evaluation tasks; may be pickled."""
 
-    def __init__(
-        self, tasks: Mapping[str, Sequence[Content]], ngram: int = overlap_text.NGRAM
-    ) -> None:
+    def __init__(self, tasks: Mapping[str, Sequence[Content]], ngram: int = NGRAM) -> None:
         self.tasks = tuple(tasks)
         self.ngram = ngram
         self._counts: Int[np.ndarray, " k"] = np.asarray([len(c) for c in tasks.values()], np.int64)

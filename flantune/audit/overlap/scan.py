@@ -18,8 +18,9 @@ from typing import Any
 from absl import logging
 from etils import epath
 
-from flantune.audit.overlap import index as overlap, rows as overlap_rows, text as overlap_text
+from flantune.audit.overlap import index as overlap, rows as overlap_rows
 from flantune.data import fingerprint as fingerprint_lib, members as members_lib
+from flantune.data.held_out_plan import NGRAM
 from flantune.data.store import reader as store_lib
 from flantune.host import atomic, workers
 
@@ -61,7 +62,7 @@ def scan(
     evaluation: Sequence[members_lib.Member],
     training: Sequence[members_lib.Member],
     *,
-    ngram: int = overlap_text.NGRAM,
+    ngram: int = NGRAM,
     num_processes: int | None = None,
 ) -> Scan:
     """Looks for the rows of evaluation members in the texts of training members.

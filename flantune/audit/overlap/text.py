@@ -12,8 +12,8 @@ from typing import NamedTuple
 from jaxtyping import Int
 import numpy as np
 
-NGRAM = 13  # as GPT-3 counts (https://arxiv.org/abs/2005.14165, appendix C)
-MIN_WORDS = 5  # a shorter text ("in the kitchen") is found everywhere and tells nothing
+from flantune.data.held_out_plan import MIN_WORDS
+
 _BATCH_WORDS = 1 << 20  # 50 MB of work space
 _WORD = re.compile(r"\w+")
 

@@ -5,6 +5,7 @@ import pytest
 
 from flantune.audit.overlap import index as overlap, keys as overlap_keys, text as overlap_text
 from flantune.audit.overlap.text import Content, Piece
+from flantune.data import held_out_plan
 
 LONG = "the old man who sold paper boats at the corner of our street had a parrot"  # 16 words
 WORDS = LONG.split()
@@ -147,7 +148,7 @@ def naive(contents, texts, ngram):
     for row, content in enumerate(contents):
         words = overlap_text.words_of(content.parts[0])
         long = len(words) >= ngram
-        if not long and len(words) < overlap_text.MIN_WORDS:
+        if not long and len(words) < held_out_plan.MIN_WORDS:
             continue
         size = ngram if long else len(words)
         windows = {tuple(words[i : i + size]) for i in range(len(words) - size + 1)}
