@@ -20,13 +20,14 @@ from flantune.data import catalog as catalog_lib
 from flantune.data.input import packing, tokenize
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
-from flantune.evaluation import evaluator as evaluator_lib, report, suites
+from flantune.evaluation import evaluator as evaluator_lib, suites
 from flantune.evaluation.results import EvaluationReport, Results
 from flantune.inference import predictor as predictor_lib, scoring
 from flantune.interop import sources
 from flantune.models import lora, t5
 from flantune.run_folder import start_record
 from flantune.training import checkpoints, chips, flops, metrics, partial, sharding, state, trainer
+from flantune.views import report
 
 
 def make_network(model: ModelConfig, vocabulary: vocabulary_lib.Vocabulary) -> t5.EncoderDecoder:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from etils import epath
 
-from flantune import configs, data_log
+from flantune import configs
 from flantune.audit import describe as describe_lib, held_out, vocabulary_report
 from flantune.configs import (
     CheckpointConfig,
@@ -28,9 +28,9 @@ from flantune.data import catalog as catalog_lib, names as names_lib
 from flantune.data.input import loading
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
-from flantune.evaluation import report
 from flantune.evaluation.results import Results
 from flantune.host import atomic
+from flantune.views import data_log, report
 
 if TYPE_CHECKING:
     from flantune.training import feasibility

@@ -1,7 +1,7 @@
 """The jobs of `flantune ledger`: a run's plan, a saved one, what differs between two, counted against planned.
 
-What a ledger holds and how it is worked out: `audit/ledger/plan.py`. How it looks: `ledger_text.py`, `ledger_actual_text.py` and
-`ledger_page.py`.
+What a ledger holds and how it is worked out: `audit/ledger/plan.py`. How it looks: `views/ledger_text.py`, `views/ledger_actual_text.py` and
+`views/ledger_page.py`.
 """
 
 from collections.abc import Mapping

@@ -12,16 +12,7 @@ from etils import epath
 import jax
 from jaxtyping import PyTree
 
-from flantune import (
-    assembly,
-    batch_text,
-    configs,
-    data_log,
-    run_folder,
-    start as start_lib,
-    training_curves,
-    training_page,
-)
+from flantune import assembly, configs, run_folder, start as start_lib
 from flantune.audit import leakage
 from flantune.audit.ledger import counts as ledger_counts
 from flantune.configs import (
@@ -39,7 +30,7 @@ from flantune.data import catalog as catalog_lib
 from flantune.data.input import loading, pipeline
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
-from flantune.evaluation import evaluator as evaluator_lib, report
+from flantune.evaluation import evaluator as evaluator_lib
 from flantune.evaluation.results import Results
 from flantune.host import atomic
 from flantune.run_folder import facts
@@ -57,6 +48,7 @@ from flantune.training import (
     trainer,
     wall_time,
 )
+from flantune.views import batch_text, data_log, report, training_curves, training_page
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -125,7 +125,7 @@ def test_the_library_names_no_dataset_prompt_size_or_bucket():
         "flantune.training.trainer",
         "flantune.experiments",
         "flantune.cli",
-        "flantune.evaluation.report",
+        "flantune.views.report",
         "tasks.mixtures",
     ],
 )

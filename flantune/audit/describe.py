@@ -1,6 +1,6 @@
 """What a module, mixture or task holds, as plain values: the tasks' facts, their templates, rendered examples.
 
-`show.py` turns them into text for a terminal; `experiments.py` calls this.
+`views/show.py` turns them into text for a terminal; `experiments.py` calls this.
 """
 
 from collections.abc import Callable

@@ -34,7 +34,8 @@ def add(commands: shared.Commands) -> None:
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     os.environ["JAX_PLATFORMS"] = "cpu"  # an accelerator that is here is not looked at
-    from flantune import configs, experiments, feasibility_text, gin_files, show
+    from flantune import configs, experiments, gin_files
+    from flantune.views import feasibility_text, show
 
     shared.parse_gin(parsed, bindings)
     # A run file may leave the mixture to its user: here only the shape of a batch counts.

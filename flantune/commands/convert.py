@@ -49,9 +49,10 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import gin_files, show
+    from flantune import gin_files
     from flantune.configs import ModelConfig
     from flantune.interop import convert
+    from flantune.views import show
 
     model = None
     if parsed.model or bindings:

@@ -66,7 +66,8 @@ def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_prepare(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import experiments, gin_files, show
+    from flantune import experiments, gin_files
+    from flantune.views import show
 
     shared.parse_gin(parsed, bindings)
     given = {} if parsed.num_processes is None else {"num_processes": parsed.num_processes}
@@ -78,7 +79,8 @@ def _run_prepare(parsed: argparse.Namespace, bindings: list[str]) -> int:
 
 
 def _run_train(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import experiments, gin_files, show
+    from flantune import experiments, gin_files
+    from flantune.views import show
 
     files = shared.parse_gin(parsed, bindings)
     run_dir = parsed.run_dir or f"runs/{pathlib.Path(files[-1]).stem}"
@@ -121,7 +123,8 @@ def _how_to_continue(run_dir: str) -> str:
 
 
 def _run_eval(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import experiments, gin_files, show
+    from flantune import experiments, gin_files
+    from flantune.views import show
 
     shared.parse_gin(parsed, bindings)
     results = gin_files.bind(experiments.evaluate, checkpoint=parsed.checkpoint, step=parsed.step)()

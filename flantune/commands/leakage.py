@@ -31,8 +31,9 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import gin_files, show
+    from flantune import gin_files
     from flantune.audit import leakage
+    from flantune.views import show
 
     shared.parse_gin(parsed, bindings)
     given = {"plan": parsed.plan, "num_processes": parsed.num_processes}

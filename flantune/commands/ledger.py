@@ -97,8 +97,8 @@ def _console() -> rich.console.Console:
 
 
 def _show_plan(parsed: argparse.Namespace, bindings: list[str]) -> None:
-    from flantune import ledger_page, ledger_text, show
     from flantune.host import atomic
+    from flantune.views import ledger_page, ledger_text, show
 
     planned = _plan(parsed, bindings)
     if parsed.csv:
@@ -110,8 +110,9 @@ def _show_plan(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 
 def _show_diff(parsed: argparse.Namespace, bindings: list[str]) -> None:
-    from flantune import ledger as ledger_jobs, ledger_text, show
+    from flantune import ledger as ledger_jobs
     from flantune.audit.ledger import diff as ledger_diff
+    from flantune.views import ledger_text, show
 
     first, second = (
         _plan(argparse.Namespace(**{**vars(parsed), "files": [name]}), bindings)
@@ -125,9 +126,10 @@ def _show_diff(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 
 def _show_published(parsed: argparse.Namespace, bindings: list[str]) -> None:
-    from flantune import configs, gin_files, published_text, show
+    from flantune import configs, gin_files
     from flantune.audit import published
     from flantune.host import atomic
+    from flantune.views import published_text, show
 
     modules = shared.modules_of(_TASKS) if not parsed.files and not parsed.gin_file else ()
     shared.parse_gin(parsed, bindings, defaults=[f"configs.DataConfig.modules={modules!r}"])
@@ -141,15 +143,9 @@ def _show_published(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 
 def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:
-    from flantune import (
-        configs,
-        gin_files,
-        ledger as ledger_jobs,
-        ledger_actual_text,
-        ledger_page,
-        show,
-    )
+    from flantune import configs, gin_files, ledger as ledger_jobs
     from flantune.host import atomic
+    from flantune.views import ledger_actual_text, ledger_page, show
 
     shared.parse_gin(parsed, bindings)
     found = ledger_jobs.actual(

@@ -28,8 +28,9 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import configs, gin_files, show
+    from flantune import configs, gin_files
     from flantune.audit.lint import job as lint
+    from flantune.views import show
 
     modules = [module for name in parsed.files if not _is_gin(name) for module in _expand(name)]
     parsed.files = [name for name in parsed.files if _is_gin(name)]

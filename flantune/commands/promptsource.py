@@ -37,10 +37,11 @@ def add(commands: shared.Commands) -> None:
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     if bindings:
         raise ValueError(f"promptsource reads no gin file: --gin.{bindings[0]} says nothing to it.")
-    from flantune import configs, show
+    from flantune import configs
     from flantune.data import catalog as catalog_lib
     from flantune.data.input import loading
     from flantune.interop import promptsource_report
+    from flantune.views import show
 
     config = configs.DataConfig(
         mixture="",

@@ -21,7 +21,8 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import recipes, show
+    from flantune import recipes
+    from flantune.views import show
 
     if bindings:
         raise ValueError(f"flantune recipes takes no bindings, but got --gin.{bindings[0]}.")

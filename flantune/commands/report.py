@@ -23,9 +23,9 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import training_curves, training_page
     from flantune.host import atomic
     from flantune.training import metrics
+    from flantune.views import training_curves, training_page
 
     if bindings:
         raise ValueError(f"flantune report takes no bindings, but got --gin.{bindings[0]}.")

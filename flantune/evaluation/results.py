@@ -1,6 +1,6 @@
 """What an evaluation returns: results of templates, tasks, clusters and suites, and their JSON form.
 
-Plain frozen data in the units of the metrics. `aggregation.py` makes them; read `report.py` next, which writes them.
+Plain frozen data in the units of the metrics. `aggregation.py` makes them; read `views/report.py` next, which writes them.
 """
 
 from collections.abc import Mapping

@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 import pytest
 
 from flantune import metrics
-from flantune.evaluation import evaluator, generation, ranking, report, training_losses
+from flantune.evaluation import evaluator, generation, ranking
 from flantune.inference.scoring import OptionScore
+from flantune.views import report, training_losses
 
 ODD_NAME = "toy:<b>odd</b>|$x_1$&name"
 ODD_TEXT = "</pre><script>alert('x')</script> & `code` | *star*\x00"

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import html
 
 from flantune import metrics as metrics_lib
-from flantune.evaluation import page_style, plots, report_markdown, tables
 from flantune.evaluation.results import EvaluationReport, PredictionRow, SuiteResult, TaskResult
-from flantune.evaluation.training_losses import TrainingLosses
+from flantune.views import page_style, plots, report_markdown, tables
+from flantune.views.training_losses import TrainingLosses
 
 _MAX_BARS = 60  # a plot with more is a wall; clusters are drawn instead
 _METHOD = (

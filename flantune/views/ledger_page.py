@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import html
 import math
 
-from flantune import ledger as ledger_jobs, ledger_actual_text, ledger_text
+from flantune import ledger as ledger_jobs
 from flantune.audit.ledger import totals as ledger_totals
 from flantune.audit.ledger.plan import Ledger
-from flantune.evaluation import page_style, plots
 from flantune.evaluation.statistics import Estimate
+from flantune.views import ledger_actual_text, ledger_text, page_style, plots
 
 _MAX_BARS = 40
 _EPOCHS_SHOWN = 24  # bars of the tasks that are repeated most often

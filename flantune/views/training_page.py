@@ -7,8 +7,8 @@ outside passes through `_text`, which escapes it.
 from collections.abc import Iterator
 import html
 
-from flantune.evaluation import page_style, plots, tables
-from flantune.training_curves import Curve, TrainingCurves
+from flantune.views import page_style, plots, tables
+from flantune.views.training_curves import Curve, TrainingCurves
 
 _METHOD = (
     "Losses of clusters and tasks are cross entropy in nats per target token, without z-loss, over the tokens since the "

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 import rich.console
 import rich.text
 
-from flantune import ledger as ledger_jobs, ledger_text
+from flantune import ledger as ledger_jobs
 from flantune.audit.ledger.comparison import Comparison, TemplateTotal
+from flantune.views import ledger_text
 
 TASK_HEADER = (
     "task", "examples planned", "counted", "tokens planned", "counted", "difference", "in errors", "epochs",

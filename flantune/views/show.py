@@ -10,8 +10,8 @@ import rich.table
 import rich.text
 
 from flantune.data.store import prepare
-from flantune.evaluation import report, training_losses
 from flantune.evaluation.results import Results
+from flantune.views import report, training_losses
 
 _MAX_ROWS = 60
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 import re
 
-from flantune.evaluation import tables
 from flantune.evaluation.results import EvaluationReport, PredictionRow, SuiteResult
-from flantune.evaluation.training_losses import TrainingLosses
+from flantune.views import tables
+from flantune.views.training_losses import TrainingLosses
 
 SAMPLES_PER_TASK = 3
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$&])")

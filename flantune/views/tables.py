@@ -10,7 +10,7 @@ import json
 from flantune import metrics as metrics_lib
 from flantune.evaluation.results import EvaluationReport, SuiteResult
 from flantune.evaluation.statistics import Estimate, Spread
-from flantune.evaluation.training_losses import Curve, TrainingLosses
+from flantune.views.training_losses import Curve, TrainingLosses
 
 Table = tuple[list[str], list[list[str]]]  # header, rows
 

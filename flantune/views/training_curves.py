@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from etils import epath
 
-from flantune.evaluation.training_losses import TrainingLosses
 from flantune.training import wall_time
+from flantune.views.training_losses import TrainingLosses
 
 Curve: TypeAlias = tuple[tuple[int, float], ...]
 Line: TypeAlias = Mapping[str, int | float | None]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from flantune import batch_text
 from flantune.data.input import packing
 from flantune.data.vocabularies import vocabulary
+from flantune.views import batch_text
 
 
 def test_each_example_of_a_packed_row_with_its_task_and_template():

@@ -12,9 +12,9 @@ import json
 import rich.console
 import rich.text
 
-from flantune import ledger_text
 from flantune.audit.published import Published
 from flantune.data import task as task_lib
+from flantune.views import ledger_text
 
 _NOTE = (
     "By published row counts: no data were read, and a run counts the rows that it has prepared. '?' is what only a family's "

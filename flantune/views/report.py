@@ -13,10 +13,10 @@ import dataclasses
 
 from etils import epath
 
-from flantune.evaluation import files, report_html, report_markdown, tables
 from flantune.evaluation.results import EvaluationReport, PredictionRow, TaskResult
-from flantune.evaluation.training_losses import TrainingLosses
 from flantune.host import atomic
+from flantune.views import report_files as files, report_html, report_markdown, tables
+from flantune.views.training_losses import TrainingLosses
 
 
 def write_report(
