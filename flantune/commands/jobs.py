@@ -133,7 +133,8 @@ def _run_eval(parsed: argparse.Namespace, bindings: list[str]) -> int:
 
 
 def _run_infer(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import experiments, gin_files, prompts_file
+    from flantune import experiments, gin_files
+    from flantune.inference import prompts_file
 
     shared.check_output("--output", parsed.output)
     shared.parse_gin(parsed, bindings)
