@@ -83,7 +83,7 @@ def train(
     `training_run.Settings` has the numbers. `notes` stand in the report: what a reader must know of the run. Returns None
     without an `EvalConfig` or its suites.
     """
-    from flantune import training_run
+    from flantune.runs import training_run
     from flantune.training import wall_time
 
     clock = wall_time.Clock()
@@ -140,7 +140,7 @@ def evaluate(
     """
     import jax
 
-    from flantune import assembly
+    from flantune.runs import assembly
 
     catalog, store = _prepared(data, splits_read(data, evaluation, train=False))
     params, found_step, network, vocabulary, device_mesh = assembly.restore(
@@ -171,8 +171,8 @@ def infer(
     init: InitConfig | None = None,
 ) -> list[str]:
     """One prediction for each prompt, by a run folder's checkpoint; `init` as for `evaluate`."""
-    from flantune import assembly
     from flantune.inference import predictor as predictor_lib
+    from flantune.runs import assembly
 
     configs.check_whole("experiments.infer.batch_size", batch_size)
     if max_decode_length is not None:
@@ -212,8 +212,8 @@ def compile(
     Raises:
         ValueError: there is no such topology, or the mesh does not fit it.
     """
-    from flantune import assembly, start
     from flantune.models import lora, t5
+    from flantune.runs import assembly, start
     from flantune.training import ahead_of_time, optimizers, proof, state
 
     configs.check_whole("num_slices", num_slices)

@@ -11,11 +11,12 @@ import jax
 import pytest
 import rich.console
 
-from flantune import assembly, cli, configs, experiments, gin_files, recipes, start as start_lib
+from flantune import cli, configs, experiments, gin_files, recipes
 from flantune.commands import shared
 from flantune.data import catalog as catalog_lib
 from flantune.data.store import reader as store_lib
 from flantune.models import t5
+from flantune.runs import assembly, start as start_lib
 from flantune.training import optimizers, partial, sharding, state as state_lib, step as step_lib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

@@ -7,7 +7,7 @@ from etils import epath
 import jax
 from jaxtyping import PyTree
 
-from flantune import run_folder, start as start_lib
+from flantune import run_folder
 from flantune.configs import (
     DataConfig,
     DecodingConfig,
@@ -26,6 +26,7 @@ from flantune.inference import predictor as predictor_lib, scoring
 from flantune.interop import sources
 from flantune.models import lora, t5
 from flantune.run_folder import start_record
+from flantune.runs import start as start_lib
 from flantune.training import checkpoints, chips, flops, metrics, partial, sharding, state, trainer
 from flantune.views import report
 

@@ -12,7 +12,7 @@ from etils import epath
 import jax
 from jaxtyping import PyTree
 
-from flantune import assembly, configs, run_folder, start as start_lib
+from flantune import configs, run_folder
 from flantune.audit import leakage
 from flantune.audit.ledger import counts as ledger_counts
 from flantune.configs import (
@@ -34,6 +34,7 @@ from flantune.evaluation import evaluator as evaluator_lib
 from flantune.evaluation.results import Results
 from flantune.host import atomic
 from flantune.run_folder import facts
+from flantune.runs import assembly, start as start_lib
 from flantune.training import (
     checkpoints,
     learner as learner_lib,
