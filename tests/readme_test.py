@@ -12,9 +12,10 @@ import sys
 import numpy as np
 import pytest
 
-from flantune import configs, experiments, gin_files
+from flantune import configs, experiments
 from flantune.interop import t5x_checkpoint, t5x_native
 from flantune.interop.tree_source import TreeSource
+from flantune.jobs import gin_files
 from flantune.training import optimizers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

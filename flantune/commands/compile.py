@@ -34,7 +34,8 @@ def add(commands: shared.Commands) -> None:
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     os.environ["JAX_PLATFORMS"] = "cpu"  # an accelerator that is here is not looked at
-    from flantune import configs, experiments, gin_files
+    from flantune import configs, experiments
+    from flantune.jobs import gin_files
     from flantune.views import feasibility_text, show
 
     shared.parse_gin(parsed, bindings)
@@ -57,7 +58,8 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
 
 def _num_steps() -> int | None:
     """What the run file binds for training; None where it does not."""
-    from flantune import experiments, gin_files
+    from flantune import experiments
+    from flantune.jobs import gin_files
 
     try:
         value = gin_files.binding(experiments.train, "num_steps")

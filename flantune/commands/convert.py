@@ -9,7 +9,7 @@ import rich.table
 from flantune.commands import shared
 
 if TYPE_CHECKING:
-    from flantune.interop import convert
+    from flantune.jobs import convert
 
 _KINDS = ("flantune", "hf", "t5x", "peft")
 
@@ -49,9 +49,8 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import gin_files
     from flantune.configs import ModelConfig
-    from flantune.interop import convert
+    from flantune.jobs import convert, gin_files
     from flantune.views import show
 
     model = None

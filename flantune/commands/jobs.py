@@ -66,7 +66,8 @@ def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_prepare(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import experiments, gin_files
+    from flantune import experiments
+    from flantune.jobs import gin_files
     from flantune.views import show
 
     shared.parse_gin(parsed, bindings)
@@ -79,7 +80,8 @@ def _run_prepare(parsed: argparse.Namespace, bindings: list[str]) -> int:
 
 
 def _run_train(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import experiments, gin_files
+    from flantune import experiments
+    from flantune.jobs import gin_files
     from flantune.views import show
 
     files = shared.parse_gin(parsed, bindings)
@@ -123,7 +125,8 @@ def _how_to_continue(run_dir: str) -> str:
 
 
 def _run_eval(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import experiments, gin_files
+    from flantune import experiments
+    from flantune.jobs import gin_files
     from flantune.views import show
 
     shared.parse_gin(parsed, bindings)
@@ -133,8 +136,9 @@ def _run_eval(parsed: argparse.Namespace, bindings: list[str]) -> int:
 
 
 def _run_infer(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import experiments, gin_files
+    from flantune import experiments
     from flantune.inference import prompts_file
+    from flantune.jobs import gin_files
 
     shared.check_output("--output", parsed.output)
     shared.parse_gin(parsed, bindings)

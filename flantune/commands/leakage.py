@@ -31,8 +31,8 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import gin_files
     from flantune.audit import leakage
+    from flantune.jobs import gin_files
     from flantune.views import show
 
     shared.parse_gin(parsed, bindings)

@@ -110,8 +110,8 @@ def _show_plan(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 
 def _show_diff(parsed: argparse.Namespace, bindings: list[str]) -> None:
-    from flantune import ledger as ledger_jobs
     from flantune.audit.ledger import diff as ledger_diff
+    from flantune.jobs import ledger as ledger_jobs
     from flantune.views import ledger_text, show
 
     first, second = (
@@ -126,9 +126,10 @@ def _show_diff(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 
 def _show_published(parsed: argparse.Namespace, bindings: list[str]) -> None:
-    from flantune import configs, gin_files
+    from flantune import configs
     from flantune.audit import published
     from flantune.host import atomic
+    from flantune.jobs import gin_files
     from flantune.views import published_text, show
 
     modules = shared.modules_of(_TASKS) if not parsed.files and not parsed.gin_file else ()
@@ -143,8 +144,9 @@ def _show_published(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 
 def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:
-    from flantune import configs, gin_files, ledger as ledger_jobs
+    from flantune import configs
     from flantune.host import atomic
+    from flantune.jobs import gin_files, ledger as ledger_jobs
     from flantune.views import ledger_actual_text, ledger_page, show
 
     shared.parse_gin(parsed, bindings)
@@ -163,7 +165,8 @@ def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 
 def _plan(parsed: argparse.Namespace, bindings: list[str]) -> "ledger_lib.Ledger":
-    from flantune import configs, gin_files, ledger as ledger_jobs
+    from flantune import configs
+    from flantune.jobs import gin_files, ledger as ledger_jobs
 
     shared.parse_gin(parsed, bindings)
     return ledger_jobs.plan(
@@ -180,7 +183,8 @@ def _run_value(name: str) -> int:
     Raises:
         ValueError: it has neither, or is something else.
     """
-    from flantune import configs, experiments, gin_files
+    from flantune import configs, experiments
+    from flantune.jobs import gin_files
 
     default = inspect.signature(experiments.train).parameters[name].default
     try:

@@ -28,8 +28,9 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import configs, gin_files
+    from flantune import configs
     from flantune.audit.lint import job as lint
+    from flantune.jobs import gin_files
     from flantune.views import show
 
     modules = [module for name in parsed.files if not _is_gin(name) for module in _expand(name)]

@@ -25,7 +25,8 @@ def add(commands: shared.Commands) -> None:
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     os.environ["JAX_PLATFORMS"] = "cpu"  # an accelerator that is here is not looked at
-    from flantune import experiments, gin_files, preflight
+    from flantune import experiments
+    from flantune.jobs import gin_files, preflight
     from flantune.views import show
 
     shared.parse_gin(parsed, bindings)

@@ -21,7 +21,7 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import recipes
+    from flantune.jobs import recipes
     from flantune.views import show
 
     if bindings:

@@ -65,7 +65,7 @@ def parse_gin(
     Args:
         defaults: bindings that stand in for a run file where none is named; without them a file is required.
     """
-    from flantune import gin_files
+    from flantune.jobs import gin_files
 
     files = [*parsed.gin_file, *parsed.files]
     if getattr(parsed, "checkpoint", None):

@@ -32,7 +32,8 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import experiments, gin_files
+    from flantune import experiments
+    from flantune.jobs import gin_files
     from flantune.views import show
 
     names = [word for word in parsed.files if not word.endswith(".gin")]

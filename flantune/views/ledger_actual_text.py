@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import rich.console
 import rich.text
 
-from flantune import ledger as ledger_jobs
 from flantune.audit.ledger.comparison import Comparison, TemplateTotal
+from flantune.jobs import ledger as ledger_jobs
 from flantune.views import ledger_text
 
 TASK_HEADER = (

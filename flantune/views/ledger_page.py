@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import html
 import math
 
-from flantune import ledger as ledger_jobs
 from flantune.audit.ledger import totals as ledger_totals
 from flantune.audit.ledger.plan import Ledger
 from flantune.evaluation.statistics import Estimate
+from flantune.jobs import ledger as ledger_jobs
 from flantune.views import ledger_actual_text, ledger_text, page_style, plots
 
 _MAX_BARS = 40

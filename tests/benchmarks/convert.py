@@ -24,7 +24,8 @@ import numpy as np
 
 from flantune.configs import ModelConfig
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
-from flantune.interop import convert, huggingface_tokenizer, huggingface_writer, tree_source
+from flantune.interop import huggingface_tokenizer, huggingface_writer, tree_source
+from flantune.jobs import convert
 
 SIZES = {  # of T5 1.1: emb_dim, num_heads, mlp_dim, layers of each tower
     "small": (512, 6, 1024, 8),
@@ -110,7 +111,7 @@ def main():
         started = time.monotonic()
         parameters = make(place / "hf", parsed.size)
         print(f"{parameters:,} parameters, made in {time.monotonic() - started:.0f} s", flush=True)
-        idle = measured([sys.executable, "-c", "import flantune.interop.convert; print('{}')"])
+        idle = measured([sys.executable, "-c", "import flantune.jobs.convert; print('{}')"])
         print(f"imports alone: {idle[0]:.1f} s, {idle[1] / MIB:,.0f} MiB", flush=True)
         for origin, to, destination, done_with in WAYS:
             command = [sys.executable, "-m", "flantune", "convert", place / origin]

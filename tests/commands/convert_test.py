@@ -9,7 +9,8 @@ import pytest
 from flantune import cli, testing
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.inference import predictor
-from flantune.interop import convert, tree_source
+from flantune.interop import tree_source
+from flantune.jobs import convert
 from flantune.models import t5
 
 PROMPTS = ["Echo: a", "What is two and two?"]

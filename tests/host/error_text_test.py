@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from flantune import cli, configs, gin_files
+from flantune import cli, configs
 from flantune.host import error_text
+from flantune.jobs import gin_files
 
 TPU_TEXT = """RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 21.17G of 15.75G hbm. Exceeded by 5.42G.
 

@@ -10,7 +10,8 @@ import pytest
 
 from flantune.configs import LoraConfig
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
-from flantune.interop import convert, peft_writer, tree_source
+from flantune.interop import peft_writer, tree_source
+from flantune.jobs import convert
 from flantune.models import lora as lora_lib, t5
 from flantune.params import trees as param_trees
 from flantune.testing import tiny

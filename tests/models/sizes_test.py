@@ -6,7 +6,8 @@ import pathlib
 import jax
 import pytest
 
-from flantune import configs, gin_files
+from flantune import configs
+from flantune.jobs import gin_files
 from flantune.models import t5
 
 MODELS = pathlib.Path(__file__).parents[2] / "gin" / "models"

@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from flantune import configs, gin_files
+from flantune import configs
+from flantune.jobs import gin_files
 from flantune.models import t5
 from flantune.params import trees as param_trees
 from flantune.training import flops

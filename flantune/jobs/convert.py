@@ -22,7 +22,7 @@ import jax
 from jaxtyping import PyTree
 import numpy as np
 
-from flantune import gin_files, run_folder
+from flantune import run_folder
 from flantune.configs import DataConfig, LoraConfig, ModelConfig
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.interop import (
@@ -39,6 +39,7 @@ from flantune.interop import (
     t5x_native,
 )
 from flantune.interop.param_source import ArrayInfo, Index, ParamSource
+from flantune.jobs import gin_files
 from flantune.models import t5
 from flantune.run_folder import start_record
 

@@ -11,10 +11,11 @@ import jax
 import pytest
 import rich.console
 
-from flantune import cli, configs, experiments, gin_files, recipes
+from flantune import cli, configs, experiments
 from flantune.commands import shared
 from flantune.data import catalog as catalog_lib
 from flantune.data.store import reader as store_lib
+from flantune.jobs import gin_files, recipes
 from flantune.models import t5
 from flantune.runs import assembly, start as start_lib
 from flantune.training import optimizers, partial, sharding, state as state_lib, step as step_lib

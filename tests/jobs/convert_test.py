@@ -8,10 +8,11 @@ import numpy as np
 from numpy.testing import assert_array_equal
 import pytest
 
-from flantune import gin_files, testing
+from flantune import testing
 from flantune.configs import ModelConfig
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
-from flantune.interop import convert, tree_source
+from flantune.interop import tree_source
+from flantune.jobs import convert, gin_files
 from flantune.models import t5
 
 # Sizes that differ from each other, so that no transposition goes unnoticed; bytes+13 fit exactly.

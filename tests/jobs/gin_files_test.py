@@ -3,7 +3,8 @@ import re
 
 import pytest
 
-from flantune import configs, experiments, gin_files
+from flantune import configs, experiments
+from flantune.jobs import gin_files
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 QUICKSTART = "gin/runs/quickstart.gin"

@@ -23,7 +23,8 @@ import re
 
 import rich.table
 
-from flantune import configs, experiments, gin_files
+from flantune import configs, experiments
+from flantune.jobs import gin_files
 
 FIELDS = ("System", "Size", "Source", "Expected", "Differs", "Hardware", "Time", "Command")
 FOLDER = "gin/runs"

@@ -1,0 +1,4 @@
+"""What a command does beyond one call of `experiments.py`: gin files, recipes, ledgers, conversion, checks before a launch.
+
+`gin_files.py` is the only module that imports gin.
+"""
