@@ -27,7 +27,7 @@ from flantune import configs
 from flantune import experiments
 """
 _COMMAND_LINE = "the command line"
-_PACKAGE_ROOT = pathlib.Path(__file__).resolve().parent.parent
+_PACKAGE_ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def search_paths(given: Sequence[str]) -> tuple[pathlib.Path, ...]:

@@ -10,7 +10,7 @@ import sys
 ROUNDS, WARM_UP, STEPS = 3, 5, 60
 CHILD = """
 import sys, time
-from flantune import allocator
+from flantune.host import allocator
 if sys.argv[1] == "keep":
     assert allocator.keep_freed_memory()
 import jax, numpy as np

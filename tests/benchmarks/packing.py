@@ -34,7 +34,7 @@ INPUTS, TARGETS = 1024, 256
 LENGTHS = {"inputs": INPUTS, "targets": TARGETS}
 ROW = {"inputs_length": INPUTS, "targets_length": TARGETS}
 BLOCK, OPEN_ROWS = 1024, 64
-SHORT_BLOCKS = 4  # of a lane's start (`schedule.py`)
+SHORT_BLOCKS = 4  # of a lane's start (`data/input/schedule.py`)
 REAL_DATA = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data"
 
 

@@ -14,10 +14,12 @@ import pkgutil
 
 from flantune import data as package, testing
 from flantune.configs import DataConfig
-from flantune.data import Mixture, catalog, loading, prompts, vocabulary
+from flantune.data import Mixture, catalog
+from flantune.data.input import loading, prompts
+from flantune.data.vocabularies import vocabulary
 
-for module in pkgutil.iter_modules(package.__path__):
-    importlib.import_module(f"flantune.data.{module.name}")
+for module in pkgutil.walk_packages(package.__path__, "flantune.data."):
+    importlib.import_module(module.name)
 rows = [{"text": f"number {row}", "answer": str(row)} for row in range(20)]
 task = testing.make_task("w:echo", {"train": rows})
 mixture = Mixture(name="w_all", rates={"w:echo": 1, "w:echo#2_shot": 1})

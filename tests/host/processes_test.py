@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # A process of a group, without a model: joins, says so, and waits or fails.
 MEMBER = """
 import sys, time
-from flantune import processes
+from flantune.host import processes
 index, count, address, job = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
 place = {} if address == "detect" else dict(coordinator_address=address, count=count, index=index)
 group = processes.join(detect=address == "detect", timeout_s=3 if job == "short" else 60, **place)

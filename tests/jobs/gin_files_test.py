@@ -6,7 +6,7 @@ import pytest
 from flantune import configs, experiments
 from flantune.jobs import gin_files
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 QUICKSTART = "gin/runs/quickstart.gin"
 RUNS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "gin" / "runs").glob("*.gin"))
 FRAGMENTS = sorted(

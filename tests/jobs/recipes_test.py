@@ -20,7 +20,7 @@ from flantune.models import t5
 from flantune.runs import assembly, start as start_lib
 from flantune.training import optimizers, partial, sharding, state as state_lib, step as step_lib
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUNS = sorted((ROOT / "gin" / "runs").glob("*.gin"))
 NAMES = [path.stem for path in RUNS]
 SMOKE = ("quickstart", "super_ni_tiny", "tiny")

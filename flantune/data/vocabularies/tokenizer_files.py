@@ -154,7 +154,7 @@ def _kind(piece: str, index: int, unk_id: object, has_bytes: bool) -> str:
 
 
 def _collapses_spaces(tokenizer: JsonDict, file: epath.Path) -> bool:
-    """Whether runs of spaces count as one, for the steps of T5 and for those that `huggingface_tokenizer.py` writes.
+    """Whether runs of spaces count as one, for the steps of T5 and for those that `interop/huggingface_tokenizer.py` writes.
 
     Raises:
         ValueError: the file takes other steps.

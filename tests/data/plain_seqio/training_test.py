@@ -70,7 +70,9 @@ import pathlib
 import sys
 
 from flantune.configs import DataConfig
-from flantune.data import loading, prepare, vocabulary
+from flantune.data.input import loading
+from flantune.data.store import prepare
+from flantune.data.vocabularies import vocabulary
 
 config = DataConfig(
     mixture=sys.argv[1], modules=(), vocabulary="bytes+100", inputs_length=24, targets_length=20,

@@ -18,7 +18,8 @@ SRC = pathlib.Path(split_writer.__file__).parents[3]
 SLOW = """
 import pathlib, time, sys
 from flantune import metrics
-from flantune.data import InstructionTask, prepare, sources, store
+from flantune.data import InstructionTask, sources
+from flantune.data.store import prepare, reader
 from flantune.prompting import Template
 
 def rows():
@@ -35,7 +36,7 @@ TASK = InstructionTask(name="t:slow", source=sources.InMemory(train=rows), to_fi
     templates=(Template(inputs="{x}"),), metrics=(metrics.exact_match,))
 
 def main():
-    report = prepare.prepare([(TASK, ["train"])], store.Store(STORE), pathlib.Path("."),
+    report = prepare.prepare([(TASK, ["train"])], reader.Store(STORE), pathlib.Path("."),
         num_processes=1, rows_per_shard=2)
     print(report.results[0].status)
 

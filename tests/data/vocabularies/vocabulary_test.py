@@ -295,7 +295,7 @@ data = open(sys.argv[1], "rb").read()
 from etils import epath
 epath.Path("gs://vocabularies/t5").mkdir(parents=True)
 epath.Path("gs://vocabularies/t5/spiece.model").write_bytes(data)
-from flantune.data import vocabulary
+from flantune.data.vocabularies import vocabulary
 for name in ("gs://vocabularies/t5/spiece.model", "gs://vocabularies/t5/spiece.model+100"):
     loaded = vocabulary.load(name)
     print(loaded.size, loaded.encode("Sort the dog"))
