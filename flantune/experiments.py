@@ -1,6 +1,6 @@
 """The jobs: `prepare`, `train`, `evaluate`, `infer`, `compile`, `describe`. Each turns configs into objects and calls them.
 
-Gin binds these functions and `configs.py`; `cli.py` calls them. To see how a job works, follow its calls: data is in
+Gin binds these functions and `configs/`; `cli.py` calls them. To see how a job works, follow its calls: data is in
 `data/input/loading.py`, the loop in `training/trainer.py`, scoring in `evaluation/evaluator.py`. What needs a model is
 imported where it is used, so that `prepare` starts without JAX.
 """

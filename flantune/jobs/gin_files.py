@@ -1,6 +1,6 @@
 """Gin: finds, parses, checks and locks one run's files; the only module that imports gin.
 
-Gin binds the dataclasses of `configs.py` and the functions of `experiments.py`, nothing else. A wrong file, name or value
+Gin binds the dataclasses of `configs/` and the functions of `experiments.py`, nothing else. A wrong file, name or value
 raises `ValueError` in one sentence. Read `cli.py` next.
 """
 
@@ -26,6 +26,11 @@ from __gin__ import dynamic_registration
 from flantune import configs
 from flantune import experiments
 """
+_CONFIGS: dict[object, str] = {
+    item: f"{configs.__name__}.{name}"
+    for name, item in vars(configs).items()
+    if dataclasses.is_dataclass(item)
+}
 _COMMAND_LINE = "the command line"
 _PACKAGE_ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -147,7 +152,7 @@ def _no_binding(owner: str, missing: Sequence[str]) -> str:
 def _config_class(hint: object) -> type | None:
     options = hint.__args__ if isinstance(hint, types.UnionType) else (hint,)
     for option in options:
-        if isinstance(option, type) and option.__module__ == configs.__name__:
+        if isinstance(option, type) and option in _CONFIGS:
             return option
     return None
 
@@ -158,7 +163,8 @@ def binding(configurable: Callable[..., object], name: str) -> object:
     Raises:
         ValueError: it has none.
     """
-    return gin.query_parameter(f"{configurable.__module__}.{configurable.__qualname__}.{name}")
+    own_name = f"{configurable.__module__}.{configurable.__qualname__}"
+    return gin.query_parameter(f"{_CONFIGS.get(configurable, own_name)}.{name}")
 
 
 def optional_binding(configurable: Callable[..., object], name: str) -> object | None:
@@ -222,7 +228,7 @@ def _assignment(binding: str) -> str:
     owner = name.strip().rpartition("/")[2].split(".")[0]
     module = {"configs": "", "experiments": ""}.get(owner)
     if module is None:
-        module = "configs." if hasattr(configs, owner) else "experiments."
+        module = "configs." if owner in configs.__all__ else "experiments."
         name = re.sub(r"[^/]+$", lambda match: module + match.group(0), name.strip())
     return f"{name.strip()} = {value}"
 
@@ -264,12 +270,14 @@ def _configurables() -> dict[str, tuple[str, ...]]:
     """What gin may bind: short and full names, each with its parameters."""
     from flantune import experiments  # imports this module's users: kept out of the import path
 
-    known: dict[str, tuple[str, ...]] = {}
-    for module in (configs, experiments):
-        for name, item in vars(module).items():
-            if name.startswith("_") or getattr(item, "__module__", None) != module.__name__:
-                continue
-            parameters = tuple(inspect.signature(item).parameters) if callable(item) else ()
-            known[name] = parameters
-            known[f"{module.__name__.rpartition('.')[2]}.{name}"] = parameters
-    return known
+    found = {name: getattr(configs, name) for name in configs.__all__}
+    found = {f"configs.{name}": item for name, item in found.items() if item in _CONFIGS}
+    found |= {
+        f"experiments.{name}": item
+        for name, item in vars(experiments).items()
+        if inspect.isfunction(item)
+        and not name.startswith("_")
+        and item.__module__ == experiments.__name__
+    }
+    known = {name: tuple(inspect.signature(item).parameters) for name, item in found.items()}
+    return known | {name.rpartition(".")[2]: parameters for name, parameters in known.items()}
