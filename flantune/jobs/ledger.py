@@ -5,7 +5,6 @@ What a ledger holds and how it is worked out: `audit/ledger/plan.py`. How it loo
 """
 
 from collections.abc import Mapping
-import dataclasses
 import json
 import os
 from typing import Any
@@ -85,32 +84,9 @@ def read(path: str) -> ledger_lib.Ledger:
         ) from error
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Actual:
-    """Counted against planned, and by template.
-
-    Attributes:
-        step: of the checkpoint that holds the counts.
-        batches: that were counted; fewer than `step` where counting began later.
-        on_device: target tokens that the training steps themselves counted until then; None where they cannot be compared:
-            the counts began later, or the steps summed loss weights other than 1.
-        planned: the ledger of as many steps as batches were counted.
-    """
-
-    step: int
-    batches: int
-    on_device: int | None
-    planned: ledger_lib.Ledger
-    tasks: tuple[ledger_comparison.Comparison, ...]
-    templates: tuple[ledger_comparison.TemplateTotal, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "planned": self.planned.to_json()}
-
-
 def actual(
     *, run_dir: str, data: DataConfig, seed: int = 0, num_examples: int = measure.NUM_EXAMPLES
-) -> Actual:
+) -> ledger_comparison.Actual:
     """Counted against planned, task by task, from the last checkpoint of a run folder.
 
     Raises:
@@ -134,7 +110,7 @@ def actual(
     counts, cells = ledger_counts.total(counted), ledger_counts.Cells([*num_templates.values()])
     is_weighted = planned.has_own_weights or planned.loss_weighting != "token"
     complete = counted["batches"] == step and not is_weighted
-    return Actual(
+    return ledger_comparison.Actual(
         step=step,
         batches=counted["batches"],
         on_device=_on_device(folder, step, state["window"]) if complete else None,

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 import rich.console
 import rich.text
 
-from flantune.audit.ledger.comparison import Comparison, TemplateTotal
-from flantune.jobs import ledger as ledger_jobs
+from flantune.audit.ledger.comparison import Actual, Comparison, TemplateTotal
 from flantune.views import ledger_text
 
 TASK_HEADER = (
@@ -20,7 +19,7 @@ TEMPLATE_TEXTS = (0, 2, 3)  # columns that are no numbers
 _WORDING = 50  # characters shown
 
 
-def text(actual: ledger_jobs.Actual, by: str) -> rich.console.Group:
+def text(actual: Actual, by: str) -> rich.console.Group:
     """The tasks or their templates, the largest counts first, and the totals."""
     if by == "template":
         made = ledger_text.table(
@@ -32,14 +31,14 @@ def text(actual: ledger_jobs.Actual, by: str) -> rich.console.Group:
     return rich.console.Group(made, *map(rich.text.Text, lines(actual)))
 
 
-def to_csv(actual: ledger_jobs.Actual, by: str) -> str:
+def to_csv(actual: Actual, by: str) -> str:
     """One line for each task or template."""
     if by == "template":
         return ledger_text.to_csv(actual.templates, TemplateTotal)
     return ledger_text.to_csv(actual.tasks, Comparison)
 
 
-def task_rows(actual: ledger_jobs.Actual) -> list[list[str]]:
+def task_rows(actual: Actual) -> list[list[str]]:
     """A row of each task under `TASK_HEADER`, most tokens first."""
     number = ledger_text.number
     return [
@@ -61,7 +60,7 @@ def task_rows(actual: ledger_jobs.Actual) -> list[list[str]]:
     ]
 
 
-def template_rows(actual: ledger_jobs.Actual) -> list[list[str]]:
+def template_rows(actual: Actual) -> list[list[str]]:
     """A row of each template under `TEMPLATE_HEADER`: tasks with most tokens first, their templates in their order."""
     tokens = {one.task: one.counted_tokens for one in actual.tasks}
     number = ledger_text.number
@@ -96,7 +95,7 @@ def _shown(rows: list[list[str]]) -> list[list[str]]:
     return [*rows[: ledger_text.MAX_ROWS], last]
 
 
-def lines(actual: ledger_jobs.Actual) -> Iterator[str]:
+def lines(actual: Actual) -> Iterator[str]:
     """The totals, in sentences."""
     number, tasks = ledger_text.number, actual.tasks
     planned = sum(one.planned_tokens for one in tasks)

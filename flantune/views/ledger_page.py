@@ -8,9 +8,9 @@ import html
 import math
 
 from flantune.audit.ledger import totals as ledger_totals
+from flantune.audit.ledger.comparison import Actual
 from flantune.audit.ledger.plan import Ledger
 from flantune.evaluation.statistics import Estimate
-from flantune.jobs import ledger as ledger_jobs
 from flantune.views import ledger_actual_text, ledger_text, page_style, plots
 
 _MAX_BARS = 40
@@ -37,7 +37,7 @@ def render(ledger: Ledger) -> str:
     return page_style.PAGE.format(title=title, style=page_style.STYLE, body="\n".join(body))
 
 
-def render_actual(actual: ledger_jobs.Actual) -> str:
+def render_actual(actual: Actual) -> str:
     """The page of counted against planned as HTML text: tasks, and their templates."""
     name = actual.planned.mixture
     tasks = _table(ledger_actual_text.TASK_HEADER, ledger_actual_text.task_rows(actual))

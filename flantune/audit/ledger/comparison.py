@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 import dataclasses
 import math
+from typing import Any
 
 from flantune import prompting
 from flantune.audit.ledger.counts import Cells, Counts
@@ -91,6 +92,29 @@ class TemplateTotal:
     inputs_tokens: int
     targets_tokens: int
     cut: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Actual:
+    """Counted against planned, and by template.
+
+    Attributes:
+        step: of the checkpoint that holds the counts.
+        batches: that were counted; fewer than `step` where counting began later.
+        on_device: target tokens that the training steps themselves counted until then; None where they cannot be compared:
+            the counts began later, or the steps summed loss weights other than 1.
+        planned: the ledger of as many steps as batches were counted.
+    """
+
+    step: int
+    batches: int
+    on_device: int | None
+    planned: Ledger
+    tasks: tuple[Comparison, ...]
+    templates: tuple[TemplateTotal, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "planned": self.planned.to_json()}
 
 
 def by_template(
