@@ -25,9 +25,9 @@ from flantune.configs import (
     TrainableConfig,
 )
 from flantune.data import catalog as catalog_lib, names as names_lib
-from flantune.data.input import loading
+from flantune.data.input import loading, mixture_vocabulary
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
-from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.evaluation.results import Results
 from flantune.host import atomic
 from flantune.views import data_log, report

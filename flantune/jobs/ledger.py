@@ -18,8 +18,8 @@ from flantune.audit.ledger import (
     plan as ledger_lib,
 )
 from flantune.configs import DataConfig
-from flantune.data.input import loading, measure
-from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
+from flantune.data.input import loading, measure, mixture_vocabulary
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 
 def plan(

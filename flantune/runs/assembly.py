@@ -17,9 +17,9 @@ from flantune.configs import (
     ModelConfig,
 )
 from flantune.data import catalog as catalog_lib
-from flantune.data.input import packing, tokenize
+from flantune.data.input import mixture_vocabulary, packing, tokenize
 from flantune.data.store import reader as store_lib
-from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.evaluation import evaluator as evaluator_lib, suites
 from flantune.evaluation.results import EvaluationReport, Results
 from flantune.inference import predictor as predictor_lib, scoring

@@ -27,9 +27,9 @@ from flantune.configs import (
     TrainableConfig,
 )
 from flantune.data import catalog as catalog_lib
-from flantune.data.input import loading, pipeline
+from flantune.data.input import loading, mixture_vocabulary, pipeline
 from flantune.data.store import reader as store_lib
-from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.evaluation import evaluator as evaluator_lib
 from flantune.evaluation.results import Results
 from flantune.host import atomic

@@ -27,9 +27,8 @@ import time
 from flantune import registry, testing
 from flantune.configs import DataConfig
 from flantune.data import catalog as catalog_lib
-from flantune.data.input import loading, prompts
+from flantune.data.input import loading, mixture_vocabulary, prompts
 from flantune.data.store import prepare
-from flantune.data.vocabularies import mixture_vocabulary
 
 ROUNDS, BLOCKS = 5, 8
 _FIRST = 8  # a lane's first blocks are short

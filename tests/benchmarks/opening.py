@@ -77,9 +77,8 @@ def fill_store(root, num_tasks):
     """Prepares all tasks and trains the vocabulary."""
     from flantune import testing
     from flantune.data import Mixture, catalog as catalog_lib, proportional
-    from flantune.data.input import loading
+    from flantune.data.input import loading, mixture_vocabulary
     from flantune.data.store import prepare
-    from flantune.data.vocabularies import mixture_vocabulary
 
     config, tasks = make_config(root), make_tasks(num_tasks)
     store = loading.open_store(config)

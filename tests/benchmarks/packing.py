@@ -25,9 +25,9 @@ import rich.table
 
 from flantune.configs import DataConfig
 from flantune.data import Mixture, catalog as catalog_lib, proportional
-from flantune.data.input import loading, packing
+from flantune.data.input import loading, mixture_vocabulary, packing
 from flantune.data.store import prepare
-from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 import tasks
 
 INPUTS, TARGETS = 1024, 256

@@ -11,9 +11,9 @@ import numpy as np
 
 from flantune.configs import DataConfig
 from flantune.data import catalog as catalog_lib
-from flantune.data.input import blocks, loading, packing
+from flantune.data.input import blocks, loading, mixture_vocabulary, packing
 from flantune.data.store import prepare
-from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 MAX_BYTES = 50_000_000
 _BLOCK = 256  # examples packed together

@@ -9,8 +9,8 @@ from flantune import testing
 from flantune.commands import vocab
 from flantune.configs import DataConfig
 from flantune.data import Mixture, catalog as catalog_lib
-from flantune.data.input import loading
-from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
+from flantune.data.input import loading, mixture_vocabulary
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import Template
 
 WORDS = ("garden", "window", "button", "silver", "orange", "planet", "basket", "yellow")

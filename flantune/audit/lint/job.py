@@ -16,10 +16,10 @@ from flantune.audit.lint import check as lint_lib, findings as lint_findings
 from flantune.audit.lint.findings import Finding
 from flantune.configs import DataConfig
 from flantune.data import catalog as catalog_lib, names as names_lib, task as task_lib
-from flantune.data.input import loading
+from flantune.data.input import loading, mixture_vocabulary
 from flantune.data.plain_seqio import tasks as seqio_tasks
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
-from flantune.data.vocabularies import mixture_vocabulary, vocabulary as vocabulary_lib
+from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
 _MAX_TASKS = 20  # with the same code, in the table
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}

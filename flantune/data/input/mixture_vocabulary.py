@@ -1,6 +1,6 @@
 """The vocabulary of a run: the one its config names, or one trained on its mixture's prompts and kept in the store.
 
-What a vocabulary is: `vocabulary.py`. What one does to a mixture: `audit/vocabulary_report.py`.
+What a vocabulary is: `data/vocabularies/vocabulary.py`. What one does to a mixture: `audit/vocabulary_report.py`.
 """
 
 from collections.abc import Callable, Iterator
