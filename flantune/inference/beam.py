@@ -91,7 +91,6 @@ def beam_search(
     costs no steps, and its tokens and scores are 0.
 
     Args:
-        model: the model.
         params: of the model.
         encoder_input_tokens: each row one example, padded with 0.
         num_beams: hypotheses kept; at most half of the vocabulary.

@@ -185,6 +185,12 @@ def _unless_bad(
     return kept, metrics
 
 
+def _require_mesh() -> None:
+    """Raises RuntimeError without a mesh: the model's constraints on activations would silently do nothing."""
+    if jax.sharding.get_abstract_mesh().empty:
+        raise RuntimeError("Call train_step under `with jax.set_mesh(mesh):`.")
+
+
 def make_train_step(
     *,
     model: state_lib.Model,
@@ -213,9 +219,7 @@ def make_train_step(
     def train_step(
         state: state_lib.TrainState, batch: Batch, frozen: PyTree = None
     ) -> tuple[state_lib.TrainState, Metrics]:
-        if jax.sharding.get_abstract_mesh().empty:
-            # Otherwise the model's constraints on activations would silently do nothing.
-            raise RuntimeError("Call train_step under `with jax.set_mesh(mesh):`.")
+        _require_mesh()
         rng = dropout_key(seed, state.step)
         with nn.logical_axis_rules(sharding.activation_rules(rules)):
             sums = accumulated_sums(
