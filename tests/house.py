@@ -22,8 +22,8 @@ ANYTHING = ("*",)  # but the standard library and the room itself
 ROOMS: Mapping[str, tuple[str, ...]] = {
     "__main__": (),
     "cli": (*TENSORFLOW, *JAX, "gin"),
-    "testing": ("gin",),
     "commands": (*TENSORFLOW, *JAX, "gin"),
+    "testing": ("gin",),
     "jobs": TENSORFLOW,
     "experiments": (*TENSORFLOW, "gin"),
     "runs": (*TENSORFLOW, "gin"),

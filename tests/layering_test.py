@@ -50,6 +50,21 @@ def test_there_is_no_circle_between_rooms():
     assert not house.circles(house.arrows())
 
 
+def test_the_readme_of_the_house_is_true():
+    text = (FLANTUNE / "README.md").read_text(encoding="utf-8")
+    assert house.diagram(house.arrows()) in text
+    listed = re.findall(r"`(\w+)(?:\.py|/)`", text.split("`x`:")[0])
+    rooms = list(dict.fromkeys(name for name in listed if name in house.ROOMS))
+    assert rooms == [room for room in house.ROOMS if room != "__main__"]
+    assert not [path for path in re.findall(r"`([\w/]+/)`", text) if not _is_folder(path)]
+
+
+def _is_folder(path: str) -> bool:
+    return any(
+        folder.is_dir() for folder in (FLANTUNE / path, ROOT / path, *FLANTUNE.glob(f"*/{path}"))
+    )
+
+
 def test_climbs_and_circles_are_found(tmp_path):
     files = {
         "__init__.py": "",

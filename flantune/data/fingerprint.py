@@ -15,6 +15,24 @@ import re
 import types
 
 _LIBRARY = __name__.split(".")[0]
+# Where a module stood when it was first fingerprinted: one that moves keeps that name here, so that no split is prepared
+# again for it. Those that a `to_fields` may call.
+_WRITTEN_AS = {
+    "flantune.data.sources.by_user": "flantune.data.user_source",
+    "flantune.data.sources.chat": "flantune.data.chat_source",
+    "flantune.data.sources.compression": "flantune.data.compression",
+    "flantune.data.sources.files": "flantune.data.files",
+    "flantune.data.sources.formats": "flantune.data.formats",
+    "flantune.data.sources.hugging_face": "flantune.data.hf_source",
+    "flantune.data.sources.in_memory": "flantune.data.sources",
+    "flantune.data.sources.instructions": "flantune.data.instruction_source",
+    "flantune.data.sources.plain": "flantune.data.sources",
+    "flantune.data.sources.tfds": "flantune.data.tfds_source",
+    "flantune.metrics.corpus": "flantune.corpus_metrics",
+    "flantune.metrics.forms": "flantune.metric_forms",
+    "flantune.metrics.per_example": "flantune.metrics",
+    "flantune.metrics.text": "flantune.metric_text",
+}
 _PLAIN = (str, bytes, int, float, complex, bool, type(None))
 
 
@@ -45,7 +63,7 @@ def _package_of(function: object) -> str:
 def _module_of(value: object) -> str:
     module = getattr(value, "__module__", None) or type(value).__module__
     # What a worker process calls the script that its parent runs.
-    return "__main__" if module == "__mp_main__" else module
+    return "__main__" if module == "__mp_main__" else _WRITTEN_AS.get(module, module)
 
 
 class _Walk:
@@ -144,13 +162,17 @@ class _Walk:
         yield self.describe((function.__defaults__, function.__kwdefaults__))
 
     def _global(self, name: str, value: object, names: list[str]) -> Iterator[str]:
-        yield f"{name}={self.describe(value)}"
+        yield f"{name}={self._named(name, value)}"
         if isinstance(value, types.ModuleType) and value.__name__.split(".")[0] in self._own:
             for attribute in names:  # `helpers.clean(x)` names both `helpers` and `clean`
                 if attribute in vars(value) and not isinstance(
                     vars(value)[attribute], types.ModuleType
                 ):
-                    yield f"{name}.{attribute}={self.describe(vars(value)[attribute])}"
+                    yield f"{name}.{attribute}={self._named(attribute, vars(value)[attribute])}"
+
+    def _named(self, name: str, value: object) -> str:
+        """The value of a global name; `__name__` is a text, which moves with its module."""
+        return self.describe(_WRITTEN_AS.get(str(value), value) if name == "__name__" else value)
 
     def _is_own(self, value: types.FunctionType | type) -> bool:
         return _module_of(value).split(".")[0] in self._own
@@ -177,6 +199,8 @@ def _methods(cls: type) -> list[types.FunctionType]:
 
 def _name_of(value: object) -> str:
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", type(value).__name__)
+    if isinstance(value, types.ModuleType):
+        name = _WRITTEN_AS.get(name, name)
     return f"{_module_of(value)}.{name}"
 
 

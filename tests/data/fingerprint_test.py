@@ -1,5 +1,6 @@
 import functools
 import importlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -222,3 +223,36 @@ def test_functions_without_source_are_told_apart():
     exec("def a(row): return row['x']\ndef b(row): return row['y']", names)
     first, second = (fingerprint.function_fingerprint(names[key]) for key in "ab")
     assert first != second
+
+
+@pytest.mark.parametrize("place", ["helpers", "elsewhere"])
+def test_a_module_that_moves_keeps_the_name_that_stores_have(monkeypatch, tmp_path, place):
+    """A function of the moved module names itself, its module and the module's `__name__`."""
+    text = "def shout(text):\n    return type(text).__name__ + MARK\n\nMARK = '!'\n"
+    before = _of_moved(tmp_path / "before", "helpers", text, monkeypatch)
+    monkeypatch.setattr(fingerprint, "_WRITTEN_AS", {f"{PACKAGE}.elsewhere": f"{PACKAGE}.helpers"})
+    assert _of_moved(tmp_path / "after", place, text, monkeypatch) == before
+    monkeypatch.setattr(fingerprint, "_WRITTEN_AS", {})
+    assert (_of_moved(tmp_path / "plain", place, text, monkeypatch) == before) == (
+        place == "helpers"
+    )
+
+
+def _of_moved(folder, place, helpers, monkeypatch):
+    """The fingerprint of a function that calls another one, whose module lies at `place`."""
+    (folder / PACKAGE).mkdir(parents=True)
+    (folder / PACKAGE / "__init__.py").write_text("")
+    (folder / PACKAGE / f"{place}.py").write_text(helpers)
+    task = f"from {PACKAGE} import {place} as helpers\n\n\ndef to_fields(row):\n    return helpers.shout(row)\n"
+    (folder / PACKAGE / "task.py").write_text(task)
+    for name in [name for name in sys.modules if name.split(".")[0] == PACKAGE]:
+        del sys.modules[name]
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        module = importlib.import_module(f"{PACKAGE}.task")
+    return fingerprint.function_fingerprint(module.to_fields)
+
+
+def test_names_that_stores_have_are_of_modules_that_are_there():
+    for name in fingerprint._WRITTEN_AS:
+        assert importlib.util.find_spec(name), name
