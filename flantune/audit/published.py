@@ -8,7 +8,6 @@ has prepared, which are fewer where `to_fields` drops some.
 
 from collections.abc import Collection, Iterable, Sequence
 import dataclasses
-import importlib
 import pathlib
 import tempfile
 
@@ -18,6 +17,7 @@ from flantune.data import (
     names as names_lib,
     rates as rates_lib,
     task as task_lib,
+    task_modules,
 )
 from flantune.data.store import reader as store_lib
 from flantune.prompting import rendering
@@ -90,7 +90,7 @@ def _families(modules: Iterable[str]) -> list[task_lib.TaskFamily]:
     return [
         entry
         for module in modules
-        for entry in getattr(importlib.import_module(module), "TASKS", ())
+        for entry in getattr(task_modules.load(module), "TASKS", ())
         if isinstance(entry, task_lib.TaskFamily)
     ]
 

@@ -13,7 +13,7 @@ def add(commands: shared.Commands) -> None:
     parser = commands.add_parser("recipes", help=about, description=about)
     parser.add_argument(
         "--folder",
-        help="folder of run files (default: gin/runs here, or in the checkout that flantune runs from)",
+        help="folder of run files (default: gin/runs here, or the one that comes with flantune)",
     )
     parser.add_argument("--json", action="store_true", help="all fields of the headers as JSON")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -6,11 +6,9 @@ A command is a module here with `add(commands)`, which adds its parser; the pars
 
 import argparse
 from collections.abc import Callable, Sequence
-import importlib
 import logging as std_logging
 import os
 import pathlib
-import pkgutil
 from typing import TypeAlias
 
 from etils import epath
@@ -137,19 +135,18 @@ def _config_of(flag: str, checkpoint: str) -> epath.Path:
 
 def modules_of(package: str) -> tuple[str, ...]:
     """The modules of a package that a catalog can hold, by name."""
-    from flantune.data import catalog
+    from flantune.data import catalog, task_modules
 
     try:
-        folder = importlib.import_module(package).__path__
+        names = task_modules.names(package)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"There is no package {package!r} to search: {error}. Run from the folder that holds it."
         ) from error
-    names = sorted(f"{package}.{module.name}" for module in pkgutil.iter_modules(folder))
     return tuple(
         name
         for name in names
-        if any(hasattr(importlib.import_module(name), export) for export in catalog.EXPORTS)
+        if any(hasattr(task_modules.load(name), export) for export in catalog.EXPORTS)
     )
 
 

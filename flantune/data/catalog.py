@@ -7,7 +7,6 @@ next.
 from collections.abc import Collection, Mapping, Sequence
 import dataclasses
 import functools
-import importlib
 import os
 import pathlib
 from typing import TypeVar
@@ -20,6 +19,7 @@ from flantune.data import (
     names as names_lib,
     rates as rates_lib,
     task as task_lib,
+    task_modules,
 )
 from flantune.data.held_out_plan import HeldOutPlan
 from flantune.data.store import reader as store_lib
@@ -258,7 +258,7 @@ def _tasks_of(
 
 def _import(module: str) -> object:
     try:
-        imported = importlib.import_module(module)
+        imported = task_modules.load(module)
     except ModuleNotFoundError as error:
         own = error.name and (module == error.name or module.startswith(error.name + "."))
         advice = (

@@ -200,7 +200,7 @@ def _methods(cls: type) -> list[types.FunctionType]:
 def _name_of(value: object) -> str:
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", type(value).__name__)
     if isinstance(value, types.ModuleType):
-        name = _WRITTEN_AS.get(name, name)
+        name = _WRITTEN_AS.get(value.__name__, value.__name__)
     return f"{_module_of(value)}.{name}"
 
 

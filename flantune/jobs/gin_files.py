@@ -18,6 +18,7 @@ from gin import config as gin_config
 
 from flantune import configs
 from flantune.data import names
+from flantune.host import shipped
 
 T = TypeVar("T")
 # Bindings of the command line are parsed as a file of their own, so it needs a file's imports.
@@ -32,12 +33,11 @@ _CONFIGS: dict[object, str] = {
     if dataclasses.is_dataclass(item)
 }
 _COMMAND_LINE = "the command line"
-_PACKAGE_ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def search_paths(given: Sequence[str]) -> tuple[pathlib.Path, ...]:
-    """Where files and includes are looked for: the given paths, here, and the folder that holds flantune."""
-    return (*(pathlib.Path(path) for path in given), pathlib.Path.cwd(), _PACKAGE_ROOT)
+    """Where files and includes are looked for: the given paths, here, and what comes with flantune."""
+    return (*(pathlib.Path(path) for path in given), pathlib.Path.cwd(), shipped.folder())
 
 
 def parse(files: Sequence[str], bindings: Sequence[str], *, paths: Sequence[str] = ()) -> None:
@@ -50,6 +50,8 @@ def parse(files: Sequence[str], bindings: Sequence[str], *, paths: Sequence[str]
     found = [_find(file, folders) for file in files]
     gin.clear_config()
     gin_config._LOCATION_PREFIXES[:] = [""]  # gin only ever adds search paths
+    # Gin's other reader takes a path for a Python package, and reports an error for each search path without the file.
+    gin_config._FILE_READERS[:] = gin_config._FILE_READERS[:1]
     for folder in folders:
         gin.add_config_file_search_path(str(folder))
     source = _COMMAND_LINE

@@ -90,7 +90,7 @@ class Recipe:
 
 
 def find_folder(given: str | None) -> pathlib.Path:
-    """The folder of run files: the given one, else `gin/runs` here or in the checkout that flantune runs from.
+    """The folder of run files: the given one, else `gin/runs` here, else the one that comes with flantune.
 
     Raises:
         ValueError: there is none, or it holds no run file.
@@ -103,9 +103,7 @@ def find_folder(given: str | None) -> pathlib.Path:
     folder = next((path for path in looked if path.is_dir()), None)
     if folder is None:
         where = " or ".join(str(path) for path in dict.fromkeys(looked))
-        raise ValueError(
-            f"There is no folder {where}: recipes come with a checkout of flantune; name their folder with --folder."
-        )
+        raise ValueError(f"There is no folder {where}.")
     if not any(folder.glob("*.gin")):
         raise ValueError(f"--folder {folder} holds no file that ends in .gin.")
     return folder

@@ -10,7 +10,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
-import importlib
 
 from flantune import prompting
 from flantune.audit.lint import (
@@ -21,7 +20,12 @@ from flantune.audit.lint import (
     wording as lint_wording,
 )
 from flantune.audit.lint.findings import Finding
-from flantune.data import catalog as catalog_lib, members as members_lib, task as task_lib
+from flantune.data import (
+    catalog as catalog_lib,
+    members as members_lib,
+    task as task_lib,
+    task_modules,
+)
 from flantune.data.input import prompts as prompts_lib
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
@@ -80,7 +84,7 @@ def lint(
 def _allowed(catalog: catalog_lib.Catalog) -> list[lint_findings.Allowed]:
     allowed = []
     for module in catalog.modules:
-        own = getattr(importlib.import_module(module), lint_findings.ALLOW, {})
+        own = getattr(task_modules.load(module), lint_findings.ALLOW, {})
         lint_findings.check_allowed(own, module, catalog.tasks)
         allowed.append(own)
     return allowed

@@ -19,7 +19,7 @@ from absl import logging
 from etils import epath
 
 from flantune.audit.overlap import index as overlap, rows as overlap_rows
-from flantune.data import fingerprint as fingerprint_lib, members as members_lib
+from flantune.data import fingerprint as fingerprint_lib, members as members_lib, task_modules
 from flantune.data.held_out_plan import NGRAM
 from flantune.data.store import reader as store_lib
 from flantune.host import atomic, workers
@@ -221,6 +221,7 @@ def _dealt(sizes: Sequence[int], hands: int) -> list[list[int]]:
 
 def _scan_pickled(payload: bytes) -> list[list[dict[str, Any]]] | None:
     """`_scan_jobs` in a worker; None where the tasks' modules cannot be imported there."""
+    task_modules.join()
     try:
         index, jobs = pickle.loads(payload)
     except Exception:  # whatever a module raises: the caller does the work and meets the error

@@ -7,7 +7,6 @@ be asked anew, a process of its own imports them, and TensorFlow with them. `tas
 import ast
 from collections.abc import Collection, Iterator, Mapping, Sequence
 import dataclasses
-import importlib
 from importlib import machinery
 import json
 import os
@@ -17,7 +16,7 @@ from typing import Any
 from absl import logging
 from etils import epath
 
-from flantune.data import fingerprint as fingerprint_lib, names as names_lib
+from flantune.data import fingerprint as fingerprint_lib, names as names_lib, task_modules
 from flantune.data.store import reader as store_lib
 from flantune.host import atomic, workers
 from flantune.prompting import choice
@@ -125,7 +124,7 @@ def import_all(modules: Sequence[str]) -> None:
     """
     for module in modules:
         try:
-            importlib.import_module(module)
+            task_modules.load(module)
         except ImportError as error:
             raise ValueError(
                 f"DataConfig.seqio_modules names {module!r}, which cannot be imported: {error}. Run from the folder "

@@ -22,6 +22,7 @@ import uuid
 from absl import logging
 from etils import epath
 
+from flantune.data import task_modules
 from flantune.data.store import (
     manifest as manifest_lib,
     reader as store_lib,
@@ -35,6 +36,7 @@ from flantune.host import atomic
 
 def prepare_batch(jobs: list[bytes]) -> list[SplitResult | None]:
     """Results of pickled jobs; None for one that cannot be unpickled here."""
+    task_modules.join()
     results: list[SplitResult | None] = []
     for data in jobs:
         try:

@@ -148,7 +148,7 @@ def test_more_readers_than_file_descriptors(tmp_path):
     stored(rows, tmp_path, rows_per_shard=1)
     code = f"""
 import os, resource
-from flantune.data import store
+from flantune.data.store import reader as store
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
 s = store.Store({str(tmp_path)!r})
 reader = s.reader(s.manifest("family:set", "train"))
@@ -167,7 +167,7 @@ def test_reading_needs_neither_tensorflow_nor_the_sources(tmp_path):
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys(["tensorflow", "tensorflow_datasets", "seqio", "jax"]))  # importing them raises
-from flantune.data import store
+from flantune.data.store import reader as store
 s = store.Store({str(tmp_path)!r})
 print(s.reader(s.manifest("family:set", "train"))[0])
 """

@@ -1,0 +1,10 @@
+"""Where the gin files and task modules that come with flantune lie."""
+
+import pathlib
+
+
+def folder() -> pathlib.Path:
+    """The folder that holds `gin/` and `tasks/`: of an installed wheel, or the checkout."""
+    package = pathlib.Path(__file__).resolve().parents[1]
+    wheel = package / "shipped"  # pyproject.toml puts them there
+    return wheel if wheel.is_dir() else package.parent
