@@ -1,0 +1,160 @@
+"""The wheel, installed where no checkout is: recipes, task modules and the quickstart come with it, and so do your own tasks."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+
+import pytest
+
+pytestmark = pytest.mark.slow
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHORT = (
+    "--gin.experiments.train.num_steps=2",
+    "--gin.OptimizerConfig.warmup_steps=1",
+    "--gin.EvalSuite.examples_per_task=1",
+)
+MINE = """
+from flantune import metrics
+from flantune.data import InstructionTask, sources
+from flantune.prompting import Template
+from tasks import row_fields
+
+
+def rows():
+    return [{"word": f"w{n}", "answer": f"w{n}"} for n in range(8)]
+
+
+def to_fields(row):
+    assert row_fields.__name__ == "tasks.row_fields"
+    return row
+
+
+TASKS = (
+    InstructionTask(
+        name="mine:echo", cluster="echo", source=sources.InMemory(train=rows, test=rows),
+        to_fields=to_fields, templates=(Template(inputs="Say {word}"),), metrics=(metrics.exact_match,),
+    ),
+)
+"""
+OVER = ("--gin.DataConfig.modules=('tasks.mine','tasks.quickstart','tasks.mixtures')",)
+
+
+def pip(*arguments):
+    command = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-index", "--no-deps"]
+    subprocess.run(command, check=True, cwd="/", capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT))
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory):
+    """An environment with the wheel and our dependencies, but not the checkout."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    pip("--python", str(python), "install", str(wheel))
+    (packages,) = folder.glob("lib/python*/site-packages")
+    # A folder that a .pth file names gets none of its own .pth files read: ours, of the editable installation, is one.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python
+
+
+@pytest.fixture
+def flantune(python, tmp_path, tmp_path_factory):
+    """Runs `flantune` in an empty folder; returns its standard output and error."""
+    store = tmp_path_factory.mktemp("store")
+
+    def run(*arguments):
+        given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run(
+            [python.with_name("flantune"), *arguments],
+            cwd=tmp_path,
+            env={**given, "FLANTUNE_PREPARED_DIR": str(store)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout, done.stderr
+
+    return run
+
+
+def test_the_wheel_holds_all_gin_files_and_task_modules_and_no_other_package(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        assert {name.split("/")[0].split("-")[0] for name in names} == {"flantune"}
+        for folder, ending in (("gin", ".gin"), ("tasks", ".py")):
+            ours = {path for path in (ROOT / folder).rglob(f"*{ending}")}
+            assert len(ours) > 30
+            for path in ours:
+                name = f"flantune/shipped/{path.relative_to(ROOT).as_posix()}"
+                assert archive.read(name) == path.read_bytes()
+        assert not [n for n in names if n.startswith("flantune/shipped/gin/") and n.endswith(".py")]
+
+
+def test_nothing_of_the_checkout_is_seen(python, tmp_path):
+    code = "import flantune, gin, sys; print(flantune.__file__); print(gin.config_str, sys.path)"
+    done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    place, rest = done.stdout.splitlines()
+    assert pathlib.Path(place).is_relative_to(python.parents[1])
+    assert repr(str(ROOT)) not in rest
+
+
+def test_recipes_tasks_and_the_quickstart_from_an_empty_folder(flantune, tmp_path):
+    recipes = json.loads(flantune("recipes", "--json")[0])["recipes"]
+    assert {one["name"] for one in recipes} == {path.stem for path in ROOT.glob("gin/runs/*.gin")}
+    shown = flantune("show", "quickstart:sort_numbers", "--json")[0]
+    assert json.loads(shown)["task"] == "quickstart:sort_numbers"
+    _, log = flantune("train", "gin/runs/quickstart.gin", *SHORT)
+    assert (tmp_path / "runs" / "quickstart" / "report.html").exists()
+    assert "Path not found" not in log
+    assert "in this process" not in log.replace("in 1 process(es)", "")
+
+
+@pytest.mark.parametrize("is_package", [False, True])
+def test_tasks_of_your_own_stand_beside_those_that_come_with_it(flantune, tmp_path, is_package):
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "mine.py").write_text(MINE)
+    if is_package:
+        (tmp_path / "tasks" / "__init__.py").write_text('"""Mine."""\n')
+    for name in ("mine:echo", "quickstart:sort_numbers"):
+        assert json.loads(flantune("show", name, "--json")[0])["task"] == name
+    run = ("gin/runs/quickstart.gin", *OVER, "--gin.DataConfig.mixture=mine:echo")
+    out, log = flantune("prepare", *run, "--num_processes=2", "--json")
+    assert json.loads(out)["failed"] == 0
+    assert "in this process" not in log
+    assert "that comes with flantune" not in log
+
+
+def test_a_module_of_your_own_stands_for_ours_of_that_name_and_the_log_says_so(flantune, tmp_path):
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "sentiment.py").write_text(MINE)
+    shown, log = flantune("show", "tasks.sentiment", "--json")
+    assert [row["task"] for row in json.loads(shown)["rows"]] == ["mine:echo"]
+    assert f"tasks.sentiment is {tmp_path / 'tasks' / 'sentiment.py'}, not the module" in log
+
+
+def test_a_gin_file_of_your_own_stands_for_ours_of_that_name(flantune, tmp_path):
+    (tmp_path / "gin" / "runs").mkdir(parents=True)
+    text = (ROOT / "gin" / "runs" / "quickstart.gin").read_text()
+    (tmp_path / "gin" / "runs" / "quickstart.gin").write_text(text.replace("smoke run", "my run"))
+    recipes = json.loads(flantune("recipes", "--json")[0])["recipes"]
+    assert [(one["name"], one["system"]) for one in recipes] == [("quickstart", "my run")]
+
+
+def test_a_file_named_tasks_is_no_package_of_tasks(flantune, tmp_path):
+    """Invoke's, for example."""
+    (tmp_path / "tasks.py").write_text("raise RuntimeError('not for flantune')\n")
+    shown = flantune("show", "quickstart:sort_numbers", "--json")[0]
+    assert json.loads(shown)["task"] == "quickstart:sort_numbers"
