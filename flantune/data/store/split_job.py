@@ -11,6 +11,9 @@ from typing import Any
 
 from flantune.data import task as task_lib
 from flantune.data.store.manifest import Manifest
+from flantune.host import shipped
+
+_LIBRARY = pathlib.Path(__file__).parents[2]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,8 +105,13 @@ def _sentence(error: Exception) -> str:
     """What a user reads: our own errors as they are, others with their type and place."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     frames = traceback.extract_tb(error.__traceback__)
-    ours = not frames or "flantune" in pathlib.Path(frames[-1].filename).parts
+    ours = not frames or _is_ours(pathlib.Path(frames[-1].filename))
     if ours and isinstance(error, ValueError | KeyError | TypeError | FileNotFoundError):
         return text
     place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}: {text}{place}"
+
+
+def _is_ours(file: pathlib.Path) -> bool:
+    """Whether a file is the library's; task modules are not, wherever they lie."""
+    return file.is_relative_to(_LIBRARY) and not file.is_relative_to(shipped.folder() / "tasks")
