@@ -1,18 +1,15 @@
 """The jobs: `prepare`, `train`, `evaluate`, `infer`, `compile`, `describe`. Each turns configs into objects and calls them.
 
 Gin binds these functions and `configs/`; `cli.py` calls them. To see how a job works, follow its calls: data is in
-`data/input/loading.py`, the loop in `training/trainer.py`, scoring in `evaluation/evaluator.py`. What needs a model is
-imported where it is used, so that `prepare` starts without JAX.
+`data/input/loading.py`, the loop in `training/trainer.py`, scoring in `evaluation/evaluator.py`. What a job needs is imported
+where it is used: gin imports this module to look at signatures, and `prepare` starts without JAX.
 """
 
 from collections.abc import Sequence
 import dataclasses
 from typing import TYPE_CHECKING
 
-from etils import epath
-
 from flantune import configs
-from flantune.audit import describe as describe_lib, held_out, vocabulary_report
 from flantune.configs import (
     CheckpointConfig,
     DataConfig,
@@ -24,15 +21,11 @@ from flantune.configs import (
     OptimizerConfig,
     TrainableConfig,
 )
-from flantune.data import catalog as catalog_lib, names as names_lib
-from flantune.data.input import loading, mixture_vocabulary
-from flantune.data.store import prepare as prepare_lib, reader as store_lib
-from flantune.data.vocabularies import vocabulary as vocabulary_lib
-from flantune.evaluation.results import Results
-from flantune.host import atomic
-from flantune.views import data_log, report
 
 if TYPE_CHECKING:
+    from flantune.audit import vocabulary_report
+    from flantune.data.store import prepare as prepare_lib
+    from flantune.evaluation.results import Results
     from flantune.training import feasibility
 
 _GREEDY = DecodingConfig()
@@ -40,14 +33,19 @@ _GREEDY = DecodingConfig()
 
 def prepare(
     *, data: DataConfig, evaluation: EvalConfig | None = None, num_processes: int | None = None
-) -> prepare_lib.PrepareReport:
+) -> "prepare_lib.PrepareReport":
     """Fills the prepared store with all that a run reads; what is there and unchanged is left alone."""
+    from flantune.audit import held_out
+    from flantune.data.input import loading, mixture_vocabulary
+    from flantune.data.vocabularies import vocabulary as vocabulary_lib
+    from flantune.runs import preparation
+
     store = loading.open_store(data)
-    wanted = splits_read(data, evaluation)
+    wanted = preparation.splits_read(data, evaluation)
     catalog = loading.load_catalog(data, store, [name for name, _ in wanted])
     if data.held_out is not None:
         wanted += held_out.wanted(catalog.plan(data.held_out))
-    result = _prepare(catalog, store, data, wanted, num_processes)
+    result = preparation.fill(catalog, store, data, wanted, num_processes)
     size = vocabulary_lib.size_to_train(data.vocabulary)
     if size is not None and not result.failed:
         bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
@@ -76,14 +74,14 @@ def train(
     wandb_project: str | None = None,
     profile_steps: str | None = None,
     config_text: str = "",
-) -> Results | None:
+) -> "Results | None":
     """Trains to step `num_steps`, evaluates and reports; continues where the run folder left off.
 
     It starts from `init`, or from the seed, and trains the parameters that `trainable` and `model.lora` choose, or all.
     `training_run.Settings` has the numbers. `notes` stand in the report: what a reader must know of the run. Returns None
     without an `EvalConfig` or its suites.
     """
-    from flantune.runs import training_run
+    from flantune.runs import preparation, training_run
     from flantune.training import wall_time
 
     clock = wall_time.Clock()
@@ -97,9 +95,9 @@ def train(
         profile_steps=profile_steps,
     )
     training_run.check_best_metric(checkpoint, evaluation)
-    catalog, store = _prepared(data, splits_read(data, evaluation))
+    catalog, store = preparation.opened(data, preparation.splits_read(data, evaluation))
     run = training_run.build(
-        epath.Path(run_dir),
+        run_dir,
         settings,
         catalog,
         store,
@@ -127,7 +125,7 @@ def evaluate(
     decoding: DecodingConfig = _GREEDY,
     init: InitConfig | None = None,
     step: int | None = None,
-) -> Results:
+) -> "Results":
     """Scores a run folder's checkpoint, the last one unless `step` says which, beside the baselines.
 
     Parameters that the run did not train come from `init`, or from where the run folder says.
@@ -138,11 +136,15 @@ def evaluate(
         ValueError: there are no suites.
         FileNotFoundError: there is no such checkpoint.
     """
+    from etils import epath
     import jax
 
-    from flantune.runs import assembly
+    from flantune.runs import assembly, preparation
+    from flantune.views import report
 
-    catalog, store = _prepared(data, splits_read(data, evaluation, train=False))
+    catalog, store = preparation.opened(
+        data, preparation.splits_read(data, evaluation, train=False)
+    )
     params, found_step, network, vocabulary, device_mesh = assembly.restore(
         checkpoint, model, data, mesh, step, init
     )
@@ -252,27 +254,32 @@ def describe(
 
     Prepares what is missing. The value has one of the keys "module", "mixture" and "task", and "rows" of the first two.
     """
+    from flantune.audit import describe as describe_lib
+    from flantune.data import catalog as catalog_lib, names as names_lib
+    from flantune.data.input import loading
+    from flantune.runs import preparation
+
     name, split = name or data.mixture, split or data.split
     store = loading.open_store(data)
     if name in data.modules:
         catalog = catalog_lib.load([name], store, loading.data_dir(data))
         return {"module": name, "rows": describe_lib.module(catalog, name)}
     catalog = loading.load_catalog(data, store, [name])
-    _prepare(catalog, store, data, [(name, split)]).raise_if_failed()
+    preparation.fill(catalog, store, data, [(name, split)]).raise_if_failed()
     if name in catalog.mixtures or names_lib.is_pattern(name):
         bound = loading.bind_mixture(catalog, store, name, split=split)
         if catalog.counts_tokens(name):
-            vocabulary = _vocabulary(catalog, store, data, bound)
+            vocabulary = preparation.vocabulary(catalog, store, data, bound)
             bound = loading.in_tokens(catalog, store, bound, data, vocabulary, seed=seed)
         return {"mixture": name, "rows": bound.table()}
     bound = loading.bind_mixture(catalog, store, name, split=split, templates="all")
-    vocabulary = _vocabulary(catalog, store, data, bound)
+    vocabulary = preparation.vocabulary(catalog, store, data, bound)
     return describe_lib.task(bound, vocabulary, data, num_examples=num_examples, seed=seed)
 
 
 def train_vocabulary(
     *, data: DataConfig, output: str, size: int | None = None, mixture: str | None = None
-) -> vocabulary_report.VocabularyReport:
+) -> "vocabulary_report.VocabularyReport":
     """Trains a SentencePiece model on a mixture, as "sentencepiece:SIZE" would, and writes it to a file.
 
     Prepares what is missing. Returns what the vocabulary does to prompts and targets of the mixture.
@@ -280,6 +287,12 @@ def train_vocabulary(
     Raises:
         ValueError: nothing says the size, or a member of the mixture is a plain SeqIO task, which has no text.
     """
+    from flantune.audit import vocabulary_report
+    from flantune.data.input import loading, mixture_vocabulary
+    from flantune.data.vocabularies import vocabulary as vocabulary_lib
+    from flantune.host import atomic
+    from flantune.runs import preparation
+
     size = size or vocabulary_lib.size_to_train(data.vocabulary)
     if size is None:
         raise ValueError(
@@ -289,68 +302,11 @@ def train_vocabulary(
         data, mixture=mixture or data.mixture, vocabulary=f"sentencepiece:{size}"
     )
     vocabulary_lib.size_to_train(data.vocabulary)  # raises before anything is prepared
-    catalog, store = _prepared(data, [(data.mixture, data.split)])
+    catalog, store = preparation.opened(data, [(data.mixture, data.split)])
     bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
     model = mixture_vocabulary.trained(store, data, bound, size)
     atomic.write_bytes(output, model)
     texts = mixture_vocabulary.rendered_texts(bound, data)
     return vocabulary_report.report(
         vocabulary_lib.SentencePieceVocabulary(model, output), list(texts)
-    )
-
-
-def _vocabulary(
-    catalog: catalog_lib.Catalog,
-    store: store_lib.Store,
-    data: DataConfig,
-    bound: loading.BoundMixture,
-) -> vocabulary_lib.Vocabulary:
-    """The vocabulary of a config; one that is trained is the run's, or of `bound` where there is no run's mixture."""
-
-    def bind() -> loading.BoundMixture:
-        if not data.mixture:
-            return bound
-        _prepare(catalog, store, data, [(data.mixture, data.split)]).raise_if_failed()
-        return loading.bind_mixture(catalog, store, data.mixture, split=data.split)
-
-    return mixture_vocabulary.of_config(data, store, bind)
-
-
-def splits_read(
-    data: DataConfig, evaluation: EvalConfig | None, *, train: bool = True
-) -> list[tuple[str, str]]:
-    """(mixture, split) pairs that a job reads."""
-    wanted = [(data.mixture, data.split)] if train else []
-    if evaluation is not None:
-        wanted += [(suite.mixture or data.mixture, suite.split) for suite in evaluation.suites]
-    return wanted
-
-
-def _prepared(
-    data: DataConfig, wanted: Sequence[tuple[str, str]]
-) -> tuple[catalog_lib.Catalog, store_lib.Store]:
-    """The catalog and store of a run, with the splits of some mixtures prepared."""
-    store = loading.open_store(data)
-    catalog = loading.load_catalog(data, store, [name for name, _ in wanted])
-    _prepare(catalog, store, data, wanted).raise_if_failed()
-    return catalog, store
-
-
-def _prepare(
-    catalog: catalog_lib.Catalog,
-    store: store_lib.Store,
-    data: DataConfig,
-    wanted: Sequence[tuple[str, str]],
-    num_processes: int | None = None,
-) -> prepare_lib.PrepareReport:
-    tasks = [
-        (catalog.tasks[name], splits) for name, splits in loading.splits_needed(catalog, wanted)
-    ]
-    return prepare_lib.prepare(
-        tasks,
-        store,
-        loading.data_dir(data),
-        num_processes=num_processes,
-        on_progress=data_log.PrepareProgress(),
-        max_malformed_fraction=data.max_malformed_fraction,
     )

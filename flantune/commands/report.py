@@ -4,8 +4,6 @@ import argparse
 import json
 import os
 
-from etils import epath
-
 from flantune import run_folder
 from flantune.commands import shared
 
@@ -23,6 +21,8 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
+    from etils import epath
+
     from flantune.host import atomic
     from flantune.training import metrics
     from flantune.views import training_curves, training_page

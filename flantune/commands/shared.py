@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 import logging as std_logging
 import os
 import pathlib
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from etils import epath
 import rich.console
 
 from flantune import run_folder
+
+if TYPE_CHECKING:
+    from etils import epath
 
 OUT = rich.console.Console()
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -126,7 +128,9 @@ def _check_parent(flag: str, path: str, folder: pathlib.Path) -> None:
         raise ValueError(f"{flag} {path} cannot be written: {there} is not writable.")
 
 
-def _config_of(flag: str, checkpoint: str) -> epath.Path:
+def _config_of(flag: str, checkpoint: str) -> "epath.Path":
+    from etils import epath
+
     path = epath.Path(checkpoint) / run_folder.CONFIG
     if not path.exists():
         raise ValueError(f"{flag} {checkpoint} is no run folder: it has no {run_folder.CONFIG}.")

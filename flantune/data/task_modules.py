@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import functools
 import importlib
 import importlib.util
+import os
 import pathlib
 import pkgutil
+import site
 import sys
-import sysconfig
 import types
 
 from absl import logging
@@ -55,16 +56,18 @@ def join() -> None:
 
 def _folders() -> Iterator[pathlib.Path]:
     """Folders named `tasks`, each once: those of Python's path, then flantune's own."""
-    # A package of that name among the installed ones is another project's.
-    installed = {
-        pathlib.Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")
-    }
-    places = [pathlib.Path(entry or ".").resolve() for entry in sys.path]
-    found = dict.fromkeys(place / PACKAGE for place in places if place not in installed)
     own = shipped.folder() / PACKAGE
-    found.pop(own, None)
-    yield from (folder for folder in found if folder.is_dir())
+    places = _places(tuple(sys.path), os.getcwd())
+    yield from (folder for folder in places if folder != own and folder.is_dir())
     yield own
+
+
+@functools.lru_cache(maxsize=8)
+def _places(path: tuple[str, ...], here: str) -> tuple[pathlib.Path, ...]:
+    """Where Python's path may have such a folder. A package among the installed ones is another project's."""
+    entries = dict.fromkeys(pathlib.Path(here, entry).resolve() for entry in path)
+    installed = {pathlib.Path(folder).resolve() for folder in site.getsitepackages()}
+    return tuple(entry / PACKAGE for entry in entries if entry not in installed)
 
 
 def _package(folders: list[pathlib.Path]) -> types.ModuleType:

@@ -1,8 +1,10 @@
 """Where the gin files and task modules that come with flantune lie."""
 
+import functools
 import pathlib
 
 
+@functools.cache
 def folder() -> pathlib.Path:
     """The folder that holds `gin/` and `tasks/`: of an installed wheel, or the checkout."""
     package = pathlib.Path(__file__).resolve().parents[1]

@@ -15,6 +15,7 @@ from flantune.configs import (
 )
 from flantune.data.input import loading
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
+from flantune.runs import preparation
 
 _GIB = 2**30
 _SHOWN = 5
@@ -72,7 +73,7 @@ def _checked(what: str, look: Callable[[], str]) -> Check:
 
 def _prepared(data: DataConfig, evaluation: EvalConfig | None) -> str:
     store = loading.open_store(data)
-    wanted = experiments.splits_read(data, evaluation)
+    wanted = preparation.splits_read(data, evaluation)
     catalog = loading.load_catalog(data, store, [name for name, _ in wanted])
     needed = [
         (task, split) for task, splits in loading.splits_needed(catalog, wanted) for split in splits

@@ -208,7 +208,7 @@ class TrainingRun:
 
 
 def build(
-    folder: epath.Path,
+    run_dir: str,
     settings: Settings,
     catalog: catalog_lib.Catalog,
     store: store_lib.Store,
@@ -229,6 +229,7 @@ def build(
         ValueError: parts do not fit each other, for example the source of the parameters and the model.
         FileNotFoundError: there is no such source.
     """
+    folder = epath.Path(run_dir)
     bound, vocabulary = _training_data(catalog, store, data, evaluation, folder, settings.seed)
     network = assembly.make_network(model, vocabulary)
     device_mesh = sharding.make_mesh(mesh)

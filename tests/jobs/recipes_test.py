@@ -17,7 +17,7 @@ from flantune.data import catalog as catalog_lib
 from flantune.data.store import reader as store_lib
 from flantune.jobs import gin_files, recipes
 from flantune.models import t5
-from flantune.runs import assembly, start as start_lib
+from flantune.runs import assembly, preparation, start as start_lib
 from flantune.training import optimizers, partial, sharding, state as state_lib, step as step_lib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -100,7 +100,7 @@ def mixtures_of(name):
     """The catalog of a recipe without any data, and all mixtures that the run reads."""
     parse(name)
     data = gin_files.build(configs.DataConfig)
-    wanted = experiments.splits_read(data, gin_files.build(configs.EvalConfig))
+    wanted = preparation.splits_read(data, gin_files.build(configs.EvalConfig))
     return data, [mixture for mixture, _ in wanted]
 
 
