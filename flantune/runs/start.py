@@ -83,14 +83,16 @@ class Start:
         return partial.all_params(self._loaded(self._trained()), self.frozen)
 
     def state(
-        self, optimizer: optax.GradientTransformation, num_steps: int
+        self,
+        optimizer: optax.GradientTransformation,
+        abstract: state_lib.TrainState,
+        num_steps: int,
     ) -> state_lib.TrainState:
-        """The state that a new run of `num_steps` begins with.
+        """The state that a new run of `num_steps` begins with, of the shapes and shardings of `abstract`.
 
         Raises:
             ValueError: the source has no such optimizer state, or its step is not before `num_steps`.
         """
-        abstract = state_lib.abstract_state(self.model, optimizer, self.mesh, self.rules)
         if self.init is None or self.opened is None or self.init.what != _EVERYTHING:
             return state_lib.state_with_params(self._loaded(abstract.params), optimizer, abstract)
         if isinstance(self.opened.params, t5x_checkpoint.T5xCheckpoint):

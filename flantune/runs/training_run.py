@@ -191,7 +191,9 @@ class TrainingRun:
                     "%s has a checkpoint, which counts instead of InitConfig.", self.folder
                 )
             return None
-        state = self.start.state(self.learner.optimizer, self.settings.num_steps)
+        state = self.start.state(
+            self.learner.optimizer, self.learner.abstract_state(), self.settings.num_steps
+        )
         assembly.warn_of_other_vocabulary(self.start, self.vocabulary)
         return state
 

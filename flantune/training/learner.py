@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
+import functools
 from typing import TypeAlias
 
 from jax.sharding import Mesh
@@ -43,6 +44,11 @@ class Learner:
 
     def abstract_state(self) -> state_lib.TrainState:
         """Shapes, types and shardings of the state."""
+        return self._abstract_state
+
+    @functools.cached_property
+    def _abstract_state(self) -> state_lib.TrainState:
+        # Kept: it takes a trace of the model and of the optimizer's start.
         return state_lib.abstract_state(self.model, self.optimizer, self.mesh, self.rules)
 
     def new_state(self) -> state_lib.TrainState:
@@ -66,5 +72,6 @@ class Learner:
             rules=self.rules,
             seed=self.seed,
             num_tasks=num_tasks,
+            abstract=self.abstract_state(),
         )
         return lambda state, batch: train_step(state, batch, self.frozen)

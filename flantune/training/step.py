@@ -201,6 +201,7 @@ def make_train_step(
     rules: sharding.AxisRules,
     seed: int,
     num_tasks: int = 0,
+    abstract: state_lib.TrainState | None = None,
 ) -> TrainStep:
     """A jitted `train_step(state, batch, frozen=None) -> (state, metrics)`; call it under `jax.set_mesh(mesh)`.
 
@@ -208,13 +209,13 @@ def make_train_step(
     call. A batch whose loss or gradient is not finite changes nothing but the step, and counts as a bad step.
 
     Metrics are float32 scalars on every device: loss (with z-loss), cross_entropy, z_loss in nats per target token;
-    accuracy; num_target_tokens, num_input_tokens (padding not counted), num_examples; grad_norm (before clipping), param_norm (before
-    the update), learning_rate; num_bad_steps (0 or 1). With `num_tasks` also two arrays [tasks]: the summed cross entropy
-    of each task's target tokens in nats, and their summed weight.
+    accuracy; num_target_tokens, num_input_tokens (padding not counted), num_examples; grad_norm (before clipping),
+    param_norm (before the update), learning_rate; num_bad_steps (0 or 1). With `num_tasks` also two arrays [tasks]: the
+    summed cross entropy of each task's target tokens in nats, and their summed weight. `abstract` is what
+    `state.abstract_state` gives, where known.
     """
     schedule = optimizers.make_schedule(optimizer_config, num_steps)
-    abstract = state_lib.abstract_state(model, optimizer, mesh, rules)
-    replicated = NamedSharding(mesh, PartitionSpec())
+    abstract = abstract or state_lib.abstract_state(model, optimizer, mesh, rules)
 
     def train_step(
         state: state_lib.TrainState, batch: Batch, frozen: PyTree = None
@@ -248,5 +249,5 @@ def make_train_step(
     return jax.jit(
         train_step,
         donate_argnums=0,
-        out_shardings=(state_lib.shardings_of(abstract), replicated),
+        out_shardings=(state_lib.shardings_of(abstract), NamedSharding(mesh, PartitionSpec())),
     )
