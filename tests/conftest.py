@@ -1,5 +1,6 @@
 """Checks every signature of flantune at run time, shapes of arrays among them, and finds the optional real data."""
 
+import importlib.metadata
 import os
 import pathlib
 import signal
@@ -11,8 +12,12 @@ from . import runtime_checks
 
 # A shell starts background jobs with Ctrl-C ignored, and processes inherit that: tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-# Tests compile more than they compute: less optimisation takes a third off. Set before anything imports JAX.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Tests compile more than they compute: less optimisation takes a third off, and another third where jaxlib can still make code
+# for a CPU without fusion emitters (before 0.11). Set before anything imports JAX; processes that tests start inherit it.
+_FLAGS = ["--xla_backend_optimization_level=0"]
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    _FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("XLA_FLAGS", " ".join(_FLAGS))
 # A slow machine is no failure of a property.
 hypothesis.settings.register_profile("flantune", deadline=None)
 hypothesis.settings.load_profile("flantune")

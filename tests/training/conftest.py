@@ -1,5 +1,6 @@
 """One compilation cache for the tests of this folder and the processes that they start."""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -29,8 +30,9 @@ def compilation_cache(tmp_path_factory):
 def run_python(compilation_cache):
     """Runs a script where `from training import linear_model` works and TensorFlow and SeqIO do not."""
 
-    def run(script, timeout_s=120, **environment):
+    def run(script, timeout_s=120, devices=1, **environment):
         tests = pathlib.Path(__file__).parents[1]
+        flags = os.environ["XLA_FLAGS"]
         refuse = "import sys; sys.modules['tensorflow'] = sys.modules['seqio'] = None\n"
         return subprocess.run(
             [sys.executable, "-c", refuse + script],
@@ -38,6 +40,7 @@ def run_python(compilation_cache):
             env=os.environ
             | compilation_cache
             | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(tests.parent)}  # this checkout's package
+            | {"XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}"}
             | environment,
             capture_output=True,
             text=True,
@@ -49,11 +52,17 @@ def run_python(compilation_cache):
 
 
 @pytest.fixture(scope="session")
-def eight(run_python):
-    """Results of eight_devices.py."""
-    done = run_python(
-        "from training import eight_devices; eight_devices.main()",
-        XLA_FLAGS="--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0",
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+def eight(run_python, tmp_path_factory):
+    """Results of eight_devices.py, which runs once, whichever test process comes first."""
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent  # all processes of this run have it
+    results = folder / "eight_devices.json"
+    with (folder / "eight_devices.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not results.exists():
+            script = "from training import eight_devices; eight_devices.main()"
+            done = run_python(script, devices=8)
+            assert done.returncode == 0, done.stderr
+            results.write_text(done.stdout.splitlines()[-1])
+    return json.loads(results.read_text())

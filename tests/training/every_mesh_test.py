@@ -30,8 +30,7 @@ def train(run_python):
 
     def train(meshes, **arguments):
         script = f"from training import every_mesh; every_mesh.main(meshes={meshes}, **{arguments})"
-        flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
-        done = run_python(script, timeout_s=600, XLA_FLAGS=flags)
+        done = run_python(script, timeout_s=600, devices=8)
         assert done.returncode == 0, done.stderr
         found = json.loads(done.stdout.splitlines()[-1])
         for mesh, run in zip(meshes, found["runs"], strict=True):
