@@ -140,3 +140,16 @@ def test_only_runs_include():
         assert "include " not in path.read_text()
     for run in RUNS:
         assert "gin/runs/" not in "".join(re.findall(r"^include.*", (ROOT / run).read_text(), re.M))
+
+
+def test_search_paths_without_the_file_are_no_errors(tmp_path, monkeypatch, caplog):
+    """gin-config 0.5.0 logs "Path not found" for each (findings/gin_search_path_errors.sh)."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "run.gin").write_text(
+        "from __gin__ import dynamic_registration\nfrom flantune import configs\n"
+        'include "gin/models/tiny.gin"\n'
+    )
+    monkeypatch.chdir(tmp_path / "empty")
+    gin_files.parse(["run.gin"], ["ModelConfig.vocab_size=256"], paths=[str(tmp_path)])
+    assert gin_files.build(configs.ModelConfig).vocab_size == 256
+    assert not caplog.records
