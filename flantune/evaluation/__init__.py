@@ -1,6 +1,6 @@
-"""Evaluation of predictions: scores per task, template, cluster and suite, beside baselines, and the report on them.
+"""Evaluation of predictions: scores per task, template, cluster and suite, beside baselines.
 
 Read `evaluator.py` first, then `results.py` (what it returns), `aggregation.py` and `statistics.py` (means and
-intervals), and `views/report.py` (files).
+intervals); `views/report.py` writes the report.
 How predictions are made is not here: the evaluator is given a function, usually a predictor of `flantune.inference`.
 """

@@ -211,7 +211,7 @@ def train_dataset(
     """This process's batches of a mixture, without end.
 
     Args:
-        with_shortfall: each batch says what was cut and dropped (`packing.SHORTFALL_KEYS`), for `ledger_counts.Counted`.
+        with_shortfall: each batch says what was cut and dropped (`packing.SHORTFALL_KEYS`), for `audit/ledger/counts.py`.
 
     Raises:
         ValueError: rows of a plain SeqIO task were prepared with another vocabulary.
