@@ -1,6 +1,6 @@
 """The jobs: `prepare`, `train`, `evaluate`, `infer`, `compile`, `describe`. Each turns configs into objects and calls them.
 
-Gin binds these functions and `configs/`; `cli.py` calls them. To see how a job works, follow its calls: data is in
+Gin binds these functions and `configs/`; `commands/` and `jobs/` call them. To see how a job works, follow its calls: data is in
 `data/input/loading.py`, the loop in `training/trainer.py`, scoring in `evaluation/evaluator.py`. What a job needs is imported
 where it is used: gin imports this module to look at signatures, and `prepare` starts without JAX.
 """

@@ -13,7 +13,7 @@ def add(commands: shared.Commands) -> None:
     parser = commands.add_parser("recipes", help=about, description=about)
     parser.add_argument(
         "--folder",
-        help="folder of run files (default: gin/runs here, or the one that comes with flantune)",
+        help="folder of run files (default: gin/runs here, and those that come with flantune)",
     )
     parser.add_argument("--json", action="store_true", help="all fields of the headers as JSON")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -26,7 +26,7 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
 
     if bindings:
         raise ValueError(f"flantune recipes takes no bindings, but got --gin.{bindings[0]}.")
-    found = recipes.read(recipes.find_folder(parsed.folder))
+    found = recipes.find(parsed.folder)
     show.write(
         {"recipes": [one.as_json() for one in found]},
         recipes.table(found, shared.OUT.width),

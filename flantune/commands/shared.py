@@ -138,7 +138,9 @@ def _config_of(flag: str, checkpoint: str) -> "epath.Path":
 
 
 def modules_of(package: str) -> tuple[str, ...]:
-    """The modules of a package that a catalog can hold, by name."""
+    """The modules of a package that a catalog can hold, by name; one that cannot be imported is left out, and the log says so."""
+    from absl import logging
+
     from flantune.data import catalog, task_modules
 
     try:
@@ -147,11 +149,17 @@ def modules_of(package: str) -> tuple[str, ...]:
         raise ValueError(
             f"There is no package {package!r} to search: {error}. Run from the folder that holds it."
         ) from error
-    return tuple(
-        name
-        for name in names
-        if any(hasattr(task_modules.load(name), export) for export in catalog.EXPORTS)
-    )
+    found = []
+    for name in names:
+        try:
+            module = task_modules.load(name)
+        except Exception as error:  # whatever it raises: it was not asked for by its name
+            said = f"{type(error).__name__}: {error}".rstrip(": ")
+            logging.warning("%s is left out, since it cannot be imported: %s", name, said)
+            continue
+        if any(hasattr(module, export) for export in catalog.EXPORTS):
+            found.append(name)
+    return tuple(found)
 
 
 def ours_or_warning(record: std_logging.LogRecord) -> bool:

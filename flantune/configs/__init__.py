@@ -1,8 +1,8 @@
-"""What gin binds: frozen dataclasses that check their own fields, and nothing else.
+"""What gin binds: frozen dataclasses that check their own fields (`checks.py`).
 
 Defaults of switches live here; sizes and hyperparameters have no default and come from `gin/`. A wrong value raises
 `ValueError` with the field, the value and what is allowed. One file an area: `model.py`, `data.py`, `training.py`,
-`evaluation.py`. Read `experiments.py` next: it turns these into objects.
+`evaluation.py`. Read `experiments.py` next: it takes these, and what it calls turns them into objects.
 """
 
 from flantune.configs.checks import check_whole

@@ -261,6 +261,11 @@ def _import(module: str) -> object:
         imported = task_modules.load(module)
     except ModuleNotFoundError as error:
         own = error.name and (module == error.name or module.startswith(error.name + "."))
+        if own and module.startswith(f"{task_modules.PACKAGE}."):
+            known = task_modules.names(task_modules.PACKAGE)
+            raise ValueError(
+                names_lib.unknown("You asked for the module", module, known)
+            ) from error
         advice = (
             "Run from the folder that holds it, or install it." if own else "It needs that module."
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import functools
 import importlib
 import importlib.util
+import multiprocessing
 import os
 import pathlib
 import pkgutil
@@ -31,7 +32,6 @@ def load(name: str) -> types.ModuleType:
     """
     if name.partition(".")[0] == PACKAGE:
         join()
-        _log_what_it_hides(name)
     return importlib.import_module(name)
 
 
@@ -52,6 +52,8 @@ def join() -> None:
     if package is None:
         package = _package(folders)
     package.__path__ = [str(folder) for folder in folders]
+    if multiprocessing.parent_process() is None:
+        _log_what_is_hidden(tuple(folders))
 
 
 def _folders() -> Iterator[pathlib.Path]:
@@ -89,12 +91,20 @@ def _package(folders: list[pathlib.Path]) -> types.ModuleType:
 
 
 @functools.cache
-def _log_what_it_hides(name: str) -> None:
-    """Says once where a module stands for another one of flantune's."""
-    file = "/".join(name.split(".")[1:]) + ".py"
-    own = shipped.folder() / PACKAGE / file
-    chosen = next((folder / file for folder in _folders() if (folder / file).is_file()), own)
-    if chosen != own and own.is_file() and chosen.read_bytes() != own.read_bytes():
-        logging.warning(
-            "%s is %s, not the module of that name that comes with flantune.", name, chosen
-        )
+def _log_what_is_hidden(folders: tuple[pathlib.Path, ...]) -> None:
+    """Says once which modules stand for others of flantune's; a copy of one does not count."""
+    *others, own = folders
+    for folder in others:
+        names = [file.name for file in sorted(folder.glob("*.py")) if (own / file.name).is_file()]
+        hidden = [n for n in names if n != "__init__.py" and not _same(folder / n, own / n)]
+        if hidden:
+            logging.warning(
+                "%s in %s: these stand for the modules of the same name that come with flantune, also for its own modules "
+                "that import them.",
+                ", ".join(hidden),
+                folder,
+            )
+
+
+def _same(file: pathlib.Path, other: pathlib.Path) -> bool:
+    return file.read_bytes() == other.read_bytes()

@@ -6,6 +6,7 @@ raises `ValueError` in one sentence. Read `cli.py` next.
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 import inspect
 import pathlib
 import re
@@ -13,6 +14,7 @@ import tokenize
 import types
 from typing import TypeVar, get_type_hints
 
+from absl import logging
 import gin
 from gin import config as gin_config
 
@@ -191,6 +193,7 @@ def _is_bound(config_class: type) -> bool:
 def _find(file: str, folders: Sequence[pathlib.Path]) -> str:
     for folder in (pathlib.Path(), *folders):
         if (folder / file).is_file():
+            _log_what_it_hides(folder / file, shipped.folder() / file)
             return str(folder / file)
     candidates = [
         str(path.relative_to(folder))
@@ -198,6 +201,13 @@ def _find(file: str, folders: Sequence[pathlib.Path]) -> str:
         for path in sorted((folder / "gin").rglob("*.gin"))
     ]
     raise ValueError(names.unknown("You asked for the gin file", file, dict.fromkeys(candidates)))
+
+
+@functools.cache
+def _log_what_it_hides(file: pathlib.Path, own: pathlib.Path) -> None:
+    """Says once where a file stands for another one of flantune's."""
+    if own.is_file() and not own.samefile(file) and own.read_bytes() != file.read_bytes():
+        logging.info("%s stands for the file of that name that comes with flantune.", file)
 
 
 def _text_of(file: str) -> str:

@@ -21,6 +21,7 @@ import dataclasses
 import pathlib
 import re
 
+from absl import logging
 import rich.table
 
 from flantune import configs, experiments
@@ -89,24 +90,34 @@ class Recipe:
         }
 
 
-def find_folder(given: str | None) -> pathlib.Path:
-    """The folder of run files: the given one, else `gin/runs` here, else the one that comes with flantune.
+def find(given: str | None) -> list[Recipe]:
+    """The recipes of a folder, or of `gin/runs` here and those that come with flantune; of two with one name, the one here.
+
+    Run files without a header are left out, and the log names them: a recipe is for others to read.
 
     Raises:
-        ValueError: there is none, or it holds no run file.
+        ValueError: there is no such folder, it holds no run file, or one that is wrong.
     """
-    looked = (
-        [pathlib.Path(given)]
-        if given is not None
-        else [path / FOLDER for path in gin_files.search_paths([])]
-    )
-    folder = next((path for path in looked if path.is_dir()), None)
-    if folder is None:
-        where = " or ".join(str(path) for path in dict.fromkeys(looked))
-        raise ValueError(f"There is no folder {where}.")
-    if not any(folder.glob("*.gin")):
-        raise ValueError(f"--folder {folder} holds no file that ends in .gin.")
-    return folder
+    if given is not None:
+        looked = [path / given for path in (pathlib.Path(), *gin_files.search_paths([]))]
+        folder = next((path for path in looked if path.is_dir()), None)
+        if folder is None:
+            raise ValueError(f"There is no folder {given}.")
+        if not any(folder.glob("*.gin")):
+            raise ValueError(f"--folder {folder} holds no file that ends in .gin.")
+        return read(folder)
+    folders = [path / FOLDER for path in gin_files.search_paths([])]
+    files = {file.name: file for folder in reversed(folders) for file in folder.glob("*.gin")}
+    return _sorted([_read(file) for file in files.values() if _has_header(file)])
+
+
+def _has_header(file: pathlib.Path) -> bool:
+    try:
+        parse_header(file.read_text(encoding="utf-8"), str(file))
+    except ValueError as error:
+        logging.warning("No recipe: %s", error)
+        return False
+    return True
 
 
 def read(folder: pathlib.Path) -> list[Recipe]:
@@ -117,9 +128,11 @@ def read(folder: pathlib.Path) -> list[Recipe]:
     Raises:
         ValueError: a file does not parse, or its header lacks a field.
     """
-    paths = [str(folder.absolute().parent.parent)]
-    found = [_read(file, paths) for file in sorted(folder.glob("*.gin"))]
-    return sorted(found, key=lambda one: (one.header["System"].lower(), one.emb_dim, one.name))
+    return _sorted([_read(file) for file in folder.glob("*.gin")])
+
+
+def _sorted(recipes: Sequence[Recipe]) -> list[Recipe]:
+    return sorted(recipes, key=lambda one: (one.header["System"].lower(), one.emb_dim, one.name))
 
 
 def parse_header(text: str, file: str) -> tuple[str, dict[str, str]]:
@@ -190,9 +203,9 @@ def _before(end: str, text: str) -> str:
     return re.split(end, text, maxsplit=1)[0].removesuffix(".")
 
 
-def _read(file: pathlib.Path, paths: Sequence[str]) -> Recipe:
+def _read(file: pathlib.Path) -> Recipe:
     title, header = parse_header(file.read_text(encoding="utf-8"), str(file))
-    gin_files.parse([str(file)], [], paths=paths)
+    gin_files.parse([str(file)], [], paths=[str(file.absolute().parents[2])])
     # What is in the recipe's place is bound on the command line; "" stands for it.
     data = gin_files.build(configs.DataConfig, mixture="", modules=(), vocabulary="")
     num_steps = gin_files.binding(experiments.train, "num_steps")

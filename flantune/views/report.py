@@ -2,9 +2,9 @@
 
     RUN_DIR/report.json, report.md, report.html            the tuned model beside the baselines
     RUN_DIR/eval/STEP/report.json                          one evaluation in full
-    RUN_DIR/eval/STEP/predictions/SUITE/TASK.jsonl         its predictions; TASK is `files.safe_name` of the task
+    RUN_DIR/eval/STEP/predictions/SUITE/TASK.jsonl         its predictions; TASK is `report_files.safe_name` of the task
 
-The same arguments give the same bytes. Nothing is printed: `summary_rows` gives the table that `cli.py` shows.
+The same arguments give the same bytes. Nothing is printed: `summary_rows` gives the table that `show.py` shows.
 Read `report_markdown.py` and `report_html.py` next: they lay out the two pages for people.
 """
 

@@ -1,4 +1,4 @@
-"""Results for a person's terminal, as rich tables, or for a program, as JSON. Called by `cli.py` alone."""
+"""Results for a person's terminal, as rich tables, or for a program, as JSON. Called by `commands/` alone."""
 
 from collections.abc import Sequence
 import json

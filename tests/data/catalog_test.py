@@ -82,6 +82,10 @@ def test_a_module_without_exports_or_that_does_not_exist_is_named(tmp_path):
         catalog_lib.load(["json"], store, tmp_path)
     with pytest.raises(ValueError, match="'no_such_module', which cannot be imported"):
         catalog_lib.load(["no_such_module"], store, tmp_path)
+    with pytest.raises(
+        ValueError, match=r"'tasks\.quikstart', which.*Did you mean 'tasks\.quickstart'"
+    ):
+        catalog_lib.load(["tasks.quikstart"], store, tmp_path)
 
 
 def test_a_family_without_files_says_where_it_looked(tmp_path):

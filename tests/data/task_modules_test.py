@@ -39,8 +39,8 @@ def test_modules_of_both_folders_are_found_and_yours_first(tmp_path, is_package)
         (own / "__init__.py").write_text("")
     files, log = files_of(tmp_path, [*SHIPPED, "mine"], "mine", "copa", "trec", "sst2")
     assert files == [own / "mine.py", own / "copa.py", own / "trec.py", ROOT / "tasks" / "sst2.py"]
-    assert "tasks.trec is" in log
-    assert "tasks.copa is" not in log  # a copy
+    assert f"trec.py in {own}: these stand for" in log
+    assert "copa.py" not in log  # a copy
 
 
 def test_without_a_folder_or_with_a_file_of_that_name_there_are_those_that_come_with_flantune(

@@ -229,6 +229,28 @@ def test_json_has_all_fields(capsys, tmp_path, monkeypatch):
     assert value["tiny"]["mixture"] is None
 
 
+def test_recipes_here_stand_before_those_that_come_with_flantune(capsys, tmp_path, monkeypatch):
+    folder = tmp_path / "gin" / "runs"
+    folder.mkdir(parents=True)
+    quickstart = (ROOT / "gin" / "runs" / "quickstart.gin").read_text()
+    (folder / "quickstart.gin").write_text(quickstart.replace("smoke run", "my run"))
+    (folder / "mine.gin").write_text(quickstart)
+    (folder / "bare.gin").write_text("# Without a header.\n")
+    monkeypatch.chdir(tmp_path)
+    status, printed = run(capsys, "--json")
+    assert status == 0
+    found = {one["name"]: one["system"] for one in json.loads(printed.out)["recipes"]}
+    assert sorted(found) == sorted([*NAMES, "mine"])
+    assert (found["quickstart"], found["mine"], found["tiny"]) == (
+        "my run",
+        "smoke run",
+        "smoke run",
+    )
+    assert "bare.gin: its header has the fields none" in printed.err
+    status, printed = run(capsys, "--folder", "gin/runs")
+    assert status == 2  # a folder that is named has recipes only
+
+
 HEADER = "".join(f"# {field}: x\n" for field in recipes.FIELDS)
 
 

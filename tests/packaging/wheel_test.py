@@ -142,15 +142,26 @@ def test_a_module_of_your_own_stands_for_ours_of_that_name_and_the_log_says_so(f
     (tmp_path / "tasks" / "sentiment.py").write_text(MINE)
     shown, log = flantune("show", "tasks.sentiment", "--json")
     assert [row["task"] for row in json.loads(shown)["rows"]] == ["mine:echo"]
-    assert f"tasks.sentiment is {tmp_path / 'tasks' / 'sentiment.py'}, not the module" in log
+    assert f"sentiment.py in {tmp_path / 'tasks'}: these stand for the modules" in log
+    # Of ours, those that need what it had are left out of a search, and no more.
+    shown, log = flantune("show", "quickstart:sort_numbers", "--json")
+    assert json.loads(shown)["task"] == "quickstart:sort_numbers"
+    assert "tasks.flan2022 is left out, since it cannot be imported: AssertionError" in log
 
 
 def test_a_gin_file_of_your_own_stands_for_ours_of_that_name(flantune, tmp_path):
     (tmp_path / "gin" / "runs").mkdir(parents=True)
     text = (ROOT / "gin" / "runs" / "quickstart.gin").read_text()
     (tmp_path / "gin" / "runs" / "quickstart.gin").write_text(text.replace("smoke run", "my run"))
-    recipes = json.loads(flantune("recipes", "--json")[0])["recipes"]
-    assert [(one["name"], one["system"]) for one in recipes] == [("quickstart", "my run")]
+    (tmp_path / "gin" / "runs" / "mine.gin").write_text("# Without a header\n")
+    out, log = flantune("recipes", "--json")
+    found = {one["name"]: one["system"] for one in json.loads(out)["recipes"]}
+    assert set(found) == {path.stem for path in ROOT.glob("gin/runs/*.gin")}
+    assert [name for name, system in found.items() if system == "my run"] == ["quickstart"]
+    assert "No recipe: " in log
+    assert "mine.gin: its header has the fields none" in log
+    _, log = flantune("show", "gin/runs/quickstart.gin")
+    assert "quickstart.gin stands for the file of that name that comes with flantune" in log
 
 
 def test_a_file_named_tasks_is_no_package_of_tasks(flantune, tmp_path):
