@@ -18,16 +18,19 @@ from absl import flags, logging
 from flantune.commands import (
     compile,
     convert,
-    jobs,
+    evaluate,
+    infer,
     leakage,
     ledger,
     lint,
     preflight,
+    prepare,
     promptsource,
     recipes,
     report,
     shared,
     show,
+    train,
     vocab,
 )
 from flantune.host import allocator, error_text
@@ -64,7 +67,10 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (
-        jobs,
+        prepare,
+        train,
+        evaluate,
+        infer,
         recipes,
         compile,
         preflight,

@@ -57,6 +57,14 @@ def command(
     return parser
 
 
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that say which checkpoint of which run."""
+    parser.add_argument("--checkpoint", required=True, metavar="RUN_DIR", help="a run's folder")
+    parser.add_argument(
+        "--step", type=whole_number(0), help="step of the checkpoint (default: the last)"
+    )
+
+
 def parse_gin(
     parsed: argparse.Namespace, bindings: list[str], *, defaults: Sequence[str] = ()
 ) -> list[str]:
