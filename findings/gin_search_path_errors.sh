@@ -4,8 +4,8 @@
 # A good guess: search paths are tried in their order, as a shell tries PATH, and only a file that none of them has is an
 # error. In fact gin has two readers. The first opens files. Where a search path lacks the file, the second one takes the
 # path for a Python package with a file in it and, since there is no such package, logs "Path not found" at level ERROR.
-# Then the next search path is tried, the file is found, and parsing succeeds: a run with two search paths and fifty
-# includes begins with fifty errors. With one search path nothing is logged.
+# Then the next search path is tried, the file is found, and parsing succeeds. The working folder is always tried first, so
+# an include that only the second of two search paths has is told as two errors.
 #
 # Run: bash findings/gin_search_path_errors.sh
 # Exit status 0: it is still so. 1: it has changed. Needs the network, for pip.
