@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from flantune.audit.ledger import plan as ledger_lib
 
 _FILE_WIDTH = 200
-_TASKS = "tasks"  # the package whose modules --published searches where no run file names some
 
 
 def add(commands: shared.Commands) -> None:
@@ -132,7 +131,7 @@ def _show_published(parsed: argparse.Namespace, bindings: list[str]) -> None:
     from flantune.jobs import gin_files
     from flantune.views import published_text, show
 
-    modules = shared.modules_of(_TASKS) if not parsed.files and not parsed.gin_file else ()
+    modules = shared.modules_of() if not parsed.files and not parsed.gin_file else ()
     shared.parse_gin(parsed, bindings, defaults=[f"configs.DataConfig.modules={modules!r}"])
     named = gin_files.binding(configs.DataConfig, "modules")
     assert isinstance(named, tuple | list)

@@ -145,12 +145,16 @@ def _config_of(flag: str, checkpoint: str) -> "epath.Path":
     return path
 
 
-def modules_of(package: str) -> tuple[str, ...]:
-    """The modules of a package that a catalog can hold, by name; one that cannot be imported is left out, and the log says so."""
+def modules_of(package: str | None = None) -> tuple[str, ...]:
+    """The modules of a package, or of tasks/, that a catalog can hold, by name.
+
+    One that cannot be imported is left out, and the log says so.
+    """
     from absl import logging
 
     from flantune.data import catalog, task_modules
 
+    package = package or task_modules.PACKAGE
     try:
         names = task_modules.names(package)
     except ModuleNotFoundError as error:

@@ -4,8 +4,6 @@ import argparse
 
 from flantune.commands import shared
 
-_TASKS = "tasks"  # the package whose modules are searched where no run file names some
-
 
 def add(commands: shared.Commands) -> None:
     about = (
@@ -67,7 +65,7 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
 
 def _defaults(name: str) -> list[str]:
     """Bindings instead of a run file: all modules, bytes, lengths in which most prompts fit."""
-    modules = (name,) if ":" not in name and "." in name else shared.modules_of(_TASKS)
+    modules = (name,) if ":" not in name and "." in name else shared.modules_of()
     values = {
         "mixture": "",
         "modules": modules,

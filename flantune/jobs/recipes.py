@@ -112,6 +112,7 @@ def find(given: str | None) -> list[Recipe]:
 
 
 def _has_header(file: pathlib.Path) -> bool:
+    """Whether a run file is a recipe; the log says what one lacks that is not."""
     try:
         parse_header(file.read_text(encoding="utf-8"), str(file))
     except ValueError as error:
