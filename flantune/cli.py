@@ -28,12 +28,11 @@ from flantune.commands import (
     promptsource,
     recipes,
     report,
-    shared,
     show,
     train,
     vocab,
 )
-from flantune.host import allocator, error_text
+from flantune.host import allocator, error_text, own_records
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,4 +94,4 @@ def _log_to_stderr(debug: bool) -> None:
     logging.set_stderrthreshold("debug")
     handler = logging.get_absl_handler()
     handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    handler.addFilter(shared.ours_or_warning)
+    handler.addFilter(own_records.ours_or_warning)

@@ -32,7 +32,11 @@ _GREEDY = DecodingConfig()
 
 
 def prepare(
-    *, data: DataConfig, evaluation: EvalConfig | None = None, num_processes: int | None = None
+    *,
+    data: DataConfig,
+    evaluation: EvalConfig | None = None,
+    init: InitConfig | None = None,
+    num_processes: int | None = None,
 ) -> "prepare_lib.PrepareReport":
     """Fills the prepared store with all that a run reads; what is there and unchanged is left alone."""
     from flantune.audit import held_out
@@ -40,6 +44,10 @@ def prepare(
     from flantune.data.vocabularies import vocabulary as vocabulary_lib
     from flantune.runs import preparation
 
+    if data.vocabulary == vocabulary_lib.OF_START:
+        from flantune.runs import vocabulary as run_vocabulary  # brings JAX
+
+        data = run_vocabulary.named(data, init, None)
     store = loading.open_store(data)
     wanted = preparation.splits_read(data, evaluation)
     catalog = loading.load_catalog(data, store, [name for name, _ in wanted])
@@ -73,19 +81,22 @@ def train(
     notes: Sequence[str] = (),
     wandb_project: str | None = None,
     profile_steps: str | None = None,
+    allow_other: Sequence[str] = (),
     config_text: str = "",
 ) -> "Results | None":
     """Trains to step `num_steps`, evaluates and reports; continues where the run folder left off.
 
     It starts from `init`, or from the seed, and trains the parameters that `trainable` and `model.lora` choose, or all.
-    `training_run.Settings` has the numbers. `notes` stand in the report: what a reader must know of the run. Returns None
-    without an `EvalConfig` or its suites.
+    `runs/settings.py` says what the numbers are. `notes` stand in the report: what a reader must know of the run. Returns None
+    without an `EvalConfig` or its suites. A folder without a checkpoint is new; one that was trained with another model,
+    mixture or vocabulary is refused, unless `allow_other` has "model", "mixture" or "vocabulary".
     """
-    from flantune.runs import preparation, training_run
+    from flantune.runs import build, run_log
+    from flantune.runs.settings import RunConfigs, Settings
     from flantune.training import wall_time
 
     clock = wall_time.Clock()
-    settings = training_run.Settings(
+    settings = Settings(
         num_steps=num_steps,
         seed=seed,
         log_every_steps=log_every_steps,
@@ -93,26 +104,21 @@ def train(
         max_bad_steps=max_bad_steps,
         wandb_project=wandb_project,
         profile_steps=profile_steps,
+        allow_other=tuple(allow_other),
     )
-    training_run.check_best_metric(checkpoint, evaluation)
-    catalog, store = preparation.opened(data, preparation.splits_read(data, evaluation))
-    run = training_run.build(
-        run_dir,
-        settings,
-        catalog,
-        store,
-        clock,
+    run_configs = RunConfigs(
         model=model,
         data=data,
         optimizer=optimizer,
         mesh=mesh,
+        checkpoint=checkpoint,
         evaluation=evaluation,
         decoding=decoding,
         init=init,
         trainable=trainable,
     )
-    final = run.train(checkpoint, config_text)
-    return run.report(final, notes)
+    with run_log.kept(run_dir) as log:
+        return build.trained(run_dir, settings, run_configs, clock, log, config_text, notes)
 
 
 def evaluate(
@@ -139,9 +145,10 @@ def evaluate(
     from etils import epath
     import jax
 
-    from flantune.runs import assembly, preparation
+    from flantune.runs import assembly, preparation, vocabulary as run_vocabulary
     from flantune.views import report
 
+    data = run_vocabulary.named(data, init, epath.Path(checkpoint))
     catalog, store = preparation.opened(
         data, preparation.splits_read(data, evaluation, train=False)
     )
@@ -249,6 +256,7 @@ def describe(
     split: str | None = None,
     num_examples: int = 3,
     seed: int = 0,
+    init: InitConfig | None = None,
 ) -> dict[str, object]:
     """What a module ("tasks.sst2"), mixture or task (with its setting) holds; the run's mixture unless `name` says.
 
@@ -257,8 +265,13 @@ def describe(
     from flantune.audit import describe as describe_lib
     from flantune.data import catalog as catalog_lib, names as names_lib
     from flantune.data.input import loading
+    from flantune.data.vocabularies import vocabulary as vocabulary_lib
     from flantune.runs import preparation
 
+    if data.vocabulary == vocabulary_lib.OF_START and init is not None:
+        from flantune.runs import vocabulary as run_vocabulary  # brings JAX
+
+        data = run_vocabulary.named(data, init, None)
     name, split = name or data.mixture, split or data.split
     store = loading.open_store(data)
     if name in data.modules:

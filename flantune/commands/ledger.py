@@ -173,6 +173,7 @@ def _plan(parsed: argparse.Namespace, bindings: list[str]) -> "ledger_lib.Ledger
         num_steps=_run_value("num_steps") if parsed.steps is None else parsed.steps,
         seed=_run_value("seed"),
         num_examples=parsed.examples,
+        init=gin_files.build_optional(configs.InitConfig),
     )
 
 

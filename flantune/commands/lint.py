@@ -30,6 +30,7 @@ def add(commands: shared.Commands) -> None:
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     from flantune import configs
     from flantune.audit.lint import job as lint
+    from flantune.data.vocabularies import vocabulary as vocabulary_lib
     from flantune.jobs import gin_files
     from flantune.views import show
 
@@ -40,7 +41,12 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
         f"configs.DataConfig.{key}={value!r}" for key, value in given.items() if value
     ] + bindings
     shared.parse_gin(parsed, bindings, defaults=_DEFAULTS if modules else ())
-    report = lint.lint(data=gin_files.build(configs.DataConfig), tasks=parsed.task)
+    data = gin_files.build(configs.DataConfig)
+    if data.vocabulary == vocabulary_lib.OF_START:
+        from flantune.interop import start_vocabulary  # brings JAX
+
+        data = start_vocabulary.followed(data, gin_files.build_optional(configs.InitConfig))
+    report = lint.lint(data=data, tasks=parsed.task)
     console = shared.OUT if shared.OUT.is_terminal else rich.console.Console(width=_FILE_WIDTH)
     view = lint.text(report, show_all=parsed.all)
     show.write(report.as_json(), view, as_json=parsed.json, console=console)

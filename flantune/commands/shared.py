@@ -6,7 +6,6 @@ A command is a module here with `add(commands)`, which adds its parser; the pars
 
 import argparse
 from collections.abc import Callable, Sequence
-import logging as std_logging
 import os
 import pathlib
 from typing import TYPE_CHECKING, TypeAlias
@@ -139,6 +138,7 @@ def _check_parent(flag: str, path: str, folder: pathlib.Path) -> None:
 def _config_of(flag: str, checkpoint: str) -> "epath.Path":
     from etils import epath
 
+    run_folder.finish(checkpoint)
     path = epath.Path(checkpoint) / run_folder.CONFIG
     if not path.exists():
         raise ValueError(f"{flag} {checkpoint} is no run folder: it has no {run_folder.CONFIG}.")
@@ -172,9 +172,3 @@ def modules_of(package: str | None = None) -> tuple[str, ...]:
         if any(hasattr(module, export) for export in catalog.EXPORTS):
             found.append(name)
     return tuple(found)
-
-
-def ours_or_warning(record: std_logging.LogRecord) -> bool:
-    """Other packages report every file they touch; their warnings stay."""
-    own = pathlib.Path(__file__).parent.parent
-    return record.levelno >= std_logging.WARNING or own in pathlib.Path(record.pathname).parents

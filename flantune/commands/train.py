@@ -1,10 +1,7 @@
 """`flantune train`: trains, evaluates and reports; its log goes into the run folder too."""
 
 import argparse
-from collections.abc import Iterator
-import contextlib
 import functools
-import logging as std_logging
 import pathlib
 import sys
 
@@ -12,6 +9,7 @@ from absl import logging
 
 from flantune.commands import process_flags, shared
 from flantune.host import error_text
+from flantune.run_folder import trained_with
 
 
 def add(commands: shared.Commands) -> None:
@@ -22,6 +20,13 @@ def add(commands: shared.Commands) -> None:
         "--profile_steps",
         metavar="FIRST:LAST",
         help="trace these steps, both included, for XProf and TensorBoard: 10:15",
+    )
+    parser.add_argument(
+        "--allow_other",
+        action="append",
+        default=[],
+        choices=trained_with.KINDS,
+        help="go on in a folder that was trained with another model, mixture or vocabulary; repeatable",
     )
     process_flags.add(parser)
 
@@ -34,18 +39,15 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     files = shared.parse_gin(parsed, bindings)
     run_dir = parsed.run_dir or f"runs/{pathlib.Path(files[-1]).stem}"
     shared.check_folder("--run_dir", run_dir)
-    given = {} if parsed.profile_steps is None else {"profile_steps": parsed.profile_steps}
+    flags = {"profile_steps": parsed.profile_steps, "allow_other": tuple(parsed.allow_other)}
+    given = {name: value for name, value in flags.items() if value}
     job = gin_files.bind(
         experiments.train, run_dir=run_dir, config_text=gin_files.resolved(), **given
     )
     from flantune.training import preemption
 
     group = process_flags.join(parsed)
-    keeps_log = group.index == 0 and "://" not in run_dir  # a bucket takes no appending
-    with (
-        group.watched(functools.partial(_how_to_continue, run_dir)),
-        _log_to_file(run_dir) if keeps_log else contextlib.nullcontext(),
-    ):
+    with group.watched(functools.partial(_how_to_continue, run_dir)):
         group.log_place()
         try:
             results = job()
@@ -69,25 +71,3 @@ def _how_to_continue(run_dir: str) -> str:
         else f"continues from step {step}"
     )
     return f"Start the same command in all processes again: the run {begins}."
-
-
-@contextlib.contextmanager
-def _log_to_file(run_dir: str) -> Iterator[None]:
-    """Adds the log to a run's folder; one that is new and got nothing but the log goes with a run that is refused."""
-    folder = pathlib.Path(run_dir)
-    is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = std_logging.FileHandler(folder / "log.txt")
-    handler.setFormatter(std_logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handler.addFilter(shared.ours_or_warning)
-    std_logging.getLogger().addHandler(handler)
-    try:
-        yield
-    except BaseException:
-        if is_new and [path.name for path in folder.iterdir()] == ["log.txt"]:
-            (folder / "log.txt").unlink()
-            folder.rmdir()
-        raise
-    finally:
-        std_logging.getLogger().removeHandler(handler)
-        handler.close()

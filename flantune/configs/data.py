@@ -17,6 +17,7 @@ class DataConfig:
         vocabulary: "bytes", the path of a SentencePiece model or of a Hugging Face folder, or "sentencepiece:SIZE" to
             train one of SIZE pieces, 100 sentinels among them, on the mixture's training split and keep it in the run
             folder. "bytes+100" and "PATH+100" append 100 sentinels, as T5's released file of 32,000 pieces needs.
+            "start" is the vocabulary that the parameters of `InitConfig.path` know.
         inputs_length: encoder row length in tokens.
         targets_length: decoder row length in tokens.
         batch_size: rows of the global batch; a row holds several examples when packed.
@@ -40,10 +41,10 @@ class DataConfig:
 
     mixture: str
     modules: tuple[str, ...]
-    vocabulary: str
     inputs_length: int
     targets_length: int
     batch_size: int
+    vocabulary: str = "start"
     split: str = "train"
     pack: bool = True
     lanes: int | None = None

@@ -73,11 +73,14 @@ class InitConfig:
         what: "params": the parameters alone, at step 0. "everything": optimizer state and step too, so that `num_steps`
             and the schedule count the steps done there; the batches still begin at this run's first.
         step: of a flantune run or T5X model folder; None: its last.
+        other_vocabulary: whether the run may have another vocabulary than the parameters know. Without it, one that
+            gives other ids is refused; a source that does not say its vocabulary is not compared.
     """
 
     path: str
     what: str = "params"
     step: int | None = None
+    other_vocabulary: bool = False
 
     def __post_init__(self) -> None:
         checks.check_choice(self, "what", _WHAT)

@@ -12,6 +12,7 @@ import re
 from etils import epath
 import jax
 
+from flantune import run_folder
 from flantune.configs import ModelConfig
 from flantune.interop import huggingface, merged_run, run_checkpoint, t5x_checkpoint, tree_source
 from flantune.interop.param_source import ParamSource
@@ -89,6 +90,7 @@ def run_of(folder: epath.Path) -> tuple[epath.Path, int | None] | None:
 
 def open_run(run_dir: epath.Path, step: int | None = None) -> Opened:
     """Opens a run's checkpoint; of one that trained only some parameters, with the others from what it started from."""
+    run_folder.finish(run_dir)
     checkpoint = run_checkpoint.open_run(run_dir, step)
     record = start_record.read(run_dir)
     params: ParamSource = checkpoint

@@ -140,6 +140,11 @@ def build(config_class: type[T], **otherwise: object) -> T:
         raise ValueError(str(error).split("\n")[0]) from error
 
 
+def build_optional(config_class: type[T]) -> T | None:
+    """A config from its bindings; None where it has none."""
+    return build(config_class) if _is_bound(config_class) else None
+
+
 def _configurable(function: Callable[..., T]) -> Callable[..., T]:
     """`function` with its bindings; gin knows only what some file or flag has named."""
     try:

@@ -6,18 +6,17 @@ What a ledger holds and how it is worked out: `audit/ledger/plan.py`. How it loo
 
 from collections.abc import Mapping
 import json
-import os
 from typing import Any
 
 from etils import epath
 
-from flantune import configs, experiments, run_folder
+from flantune import configs, experiments
 from flantune.audit.ledger import (
     comparison as ledger_comparison,
     counts as ledger_counts,
     plan as ledger_lib,
 )
-from flantune.configs import DataConfig
+from flantune.configs import DataConfig, InitConfig
 from flantune.data.input import loading, measure, mixture_vocabulary
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
@@ -28,21 +27,29 @@ def plan(
     num_steps: int,
     seed: int = 0,
     num_examples: int = measure.NUM_EXAMPLES,
-    vocabulary: str | None = None,
+    init: InitConfig | None = None,
 ) -> ledger_lib.Ledger:
     """What a run of `num_steps` steps trains on. Prepares what is missing.
 
     Args:
         num_examples: measured of each task; 64 times as many of the mixture are packed.
-        vocabulary: path of the run's own vocabulary, where it is not the config's.
+        init: the start of the run, whose vocabulary counts where the config names none.
     """
-    return _plan(data, num_steps, seed, num_examples, vocabulary)[0]
+    if data.vocabulary == vocabulary_lib.OF_START:
+        from flantune.runs import vocabulary as run_vocabulary  # brings JAX
+
+        data = run_vocabulary.named(data, init, None)
+    return _plan(data, num_steps, seed, num_examples, None)[0]
 
 
 def _plan(
-    data: DataConfig, num_steps: int, seed: int, num_examples: int, vocabulary: str | None
+    data: DataConfig,
+    num_steps: int,
+    seed: int,
+    num_examples: int,
+    vocabulary: vocabulary_lib.Vocabulary | None,
 ) -> tuple[ledger_lib.Ledger, loading.BoundMixture]:
-    """The ledger of a run, and its tasks."""
+    """The ledger of a run, and its tasks; `vocabulary` is the run's own, None: the config's."""
     configs.check_whole("num_steps", num_steps)
     configs.check_whole("num_examples", num_examples)
     experiments.prepare(data=data).raise_if_failed()
@@ -52,7 +59,7 @@ def _plan(
     loaded = (
         mixture_vocabulary.of_config(data, store, lambda: bound)
         if vocabulary is None
-        else vocabulary_lib.load(vocabulary)
+        else vocabulary
     )
     bound = loading.in_tokens(catalog, store, bound, data, loaded, seed=seed)
     planned = ledger_lib.plan(
@@ -92,13 +99,15 @@ def actual(
     Raises:
         ValueError: the folder has no checkpoint, or its run was not counted or had other tasks.
     """
+    from flantune.runs import vocabulary as run_vocabulary  # brings JAX
+
     folder = epath.Path(run_dir)
     step, state = _saved(folder)
     counted = state["batches"].get(ledger_counts.KEY)
     if not counted or not counted["batches"]:
         raise ValueError(f"{run_dir} holds no counts of what it trained on.")
-    own = folder / run_folder.VOCABULARY
-    vocabulary = os.fspath(own) if own.exists() else None
+    data = run_vocabulary.named(data, None, folder)
+    vocabulary = run_vocabulary.of_checkpoint(folder, data)
     planned, bound = _plan(data, counted["batches"], seed, num_examples, vocabulary)
     templates = {member.name: member.task.templates for member in bound.members}
     num_templates = {name: len(found) for name, found in templates.items()}

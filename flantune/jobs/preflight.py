@@ -13,7 +13,7 @@ from flantune.configs import (
     OptimizerConfig,
     TrainableConfig,
 )
-from flantune.data.input import loading
+from flantune.data.input import loading, mixture_vocabulary
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.runs import preparation
 
@@ -50,7 +50,7 @@ def check(
 
     def checks() -> Iterator[Check]:
         yield _checked("data", lambda: _prepared(data, evaluation))
-        yield _checked("vocabulary", lambda: _vocabulary(model, data))
+        yield _checked("vocabulary", lambda: _vocabulary(model, data, init))
         if init is not None:
             yield _checked("start", lambda: _start(init))
         if topology is not None:
@@ -95,15 +95,35 @@ def _prepared(data: DataConfig, evaluation: EvalConfig | None) -> str:
     return f"{len(needed)} splits of {data.mixture!r} and its suites are in {store.root}{without}"
 
 
-def _vocabulary(model: ModelConfig, data: DataConfig) -> str:
+def _vocabulary(model: ModelConfig, data: DataConfig, init: InitConfig | None) -> str:
+    found = _loaded_vocabulary(data, init)
+    if found.size > model.vocab_size:
+        raise ValueError(
+            f"{data.vocabulary} has {found.size} pieces, and ModelConfig.vocab_size is {model.vocab_size}."
+        )
+    return f"{data.vocabulary}, {found.size} pieces of the model's {model.vocab_size}"
+
+
+def _loaded_vocabulary(data: DataConfig, init: InitConfig | None) -> vocabulary_lib.Vocabulary:
+    """The run's vocabulary, which its start allows; one that is trained must lie in the prepared store."""
+    from flantune.interop import start_vocabulary  # brings JAX
+
+    data = start_vocabulary.followed(data, init)
     size = vocabulary_lib.size_to_train(data.vocabulary)
     if size is None:
-        size = vocabulary_lib.load(data.vocabulary).size
-    if size > model.vocab_size:
-        raise ValueError(
-            f"{data.vocabulary} has {size} pieces, and ModelConfig.vocab_size is {model.vocab_size}."
-        )
-    return f"{data.vocabulary}, {size} pieces of the model's {model.vocab_size}"
+        found = vocabulary_lib.load(data.vocabulary)
+    else:
+        store = loading.open_store(data)
+        catalog = loading.load_catalog(data, store, [data.mixture])
+        bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
+        model = mixture_vocabulary.kept(store, data, bound, size)
+        if model is None:
+            raise ValueError(
+                f"{data.vocabulary} is not in the prepared store {store.root} yet: flantune prepare trains it."
+            )
+        found = vocabulary_lib.SentencePieceVocabulary(model, data.vocabulary)
+    start_vocabulary.check(found, data.vocabulary, init)
+    return found
 
 
 def _start(init: InitConfig) -> str:

@@ -1,5 +1,8 @@
-"""What lies in a run folder: `names.py`, which this folder hands on, `start_record.py` and `facts.py`."""
+"""What lies in a run folder: `names.py`, which this folder hands on, how files are written together (`commit.py`), and what
+they say: `facts.py`, `trained_with.py`, `start_record.py`.
+"""
 
+from flantune.run_folder.commit import finish
 from flantune.run_folder.names import CONFIG, TRAINING_PAGE, VOCABULARY
 
-__all__ = ["CONFIG", "TRAINING_PAGE", "VOCABULARY"]
+__all__ = ["CONFIG", "TRAINING_PAGE", "VOCABULARY", "finish"]

@@ -1,6 +1,6 @@
 """What a run started from, as its folder keeps it in `start.json`: source, seed, model, and what is trained.
 
-Written once, at the first start. Whoever needs the frozen parameters of a run again reads it: a run that continues,
+Written once, at the first start, with the other files of `names.py`. Whoever needs the frozen parameters of a run again reads it: a run that continues,
 `eval`, `infer`, and what exports adapters.
 """
 
@@ -12,7 +12,6 @@ from typing import Any
 from etils import epath
 
 from flantune.configs import LoraConfig, ModelConfig, TrainableConfig
-from flantune.host import atomic
 
 FILE = "start.json"
 
@@ -59,10 +58,9 @@ class StartRecord:
             source = f"{self.what} of {self.path} ({self.kind}{step})"
         return f"{source}, fingerprint {self.fingerprint}"
 
-    def write(self, run_dir: epath.Path) -> None:
-        atomic.write_text(
-            run_dir / FILE, json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n"
-        )
+    def files(self) -> dict[str, str]:
+        """What the run folder keeps of it, by file name."""
+        return {FILE: json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n"}
 
 
 def read(run_dir: epath.PathLike) -> StartRecord | None:
@@ -76,12 +74,23 @@ def read(run_dir: epath.PathLike) -> StartRecord | None:
         return None
     try:
         values = _tuples(json.loads(path.read_text()))
-        lora, trainable = values["model"].pop("lora"), values["trainable"]
-        values["model"] = ModelConfig(**values["model"], lora=lora and LoraConfig(**lora))
+        trainable = values["trainable"]
+        values["model"] = model_of(values["model"])
         values["trainable"] = trainable and TrainableConfig(**trainable)
         return StartRecord(**values)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} cannot be read: {error}.") from error
+
+
+def model_of(values: Mapping[str, Any]) -> ModelConfig:  # Any: whatever JSON holds
+    """The model that JSON describes, as `dataclasses.asdict` wrote it.
+
+    Raises:
+        ValueError, TypeError: it describes none.
+    """
+    fields = _tuples(values)
+    lora = fields.pop("lora", None)
+    return ModelConfig(**fields, lora=lora and LoraConfig(**lora))
 
 
 def _tuples(value: Any) -> Any:  # Any: whatever JSON holds

@@ -17,16 +17,15 @@ from flantune.configs import (
     ModelConfig,
 )
 from flantune.data import catalog as catalog_lib
-from flantune.data.input import mixture_vocabulary, packing, tokenize
+from flantune.data.input import packing, tokenize
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.evaluation import evaluator as evaluator_lib, suites
 from flantune.evaluation.results import EvaluationReport, Results
 from flantune.inference import predictor as predictor_lib, scoring
-from flantune.interop import sources
 from flantune.models import lora, t5
 from flantune.run_folder import start_record
-from flantune.runs import start as start_lib
+from flantune.runs import start as start_lib, vocabulary as run_vocabulary
 from flantune.training import checkpoints, chips, flops, metrics, partial, sharding, state, trainer
 from flantune.views import report
 
@@ -155,8 +154,9 @@ def restore(
     init: InitConfig | None,
 ) -> tuple[PyTree, int, t5.EncoderDecoder, vocabulary_lib.Vocabulary, jax.sharding.Mesh]:
     folder = epath.Path(checkpoint)
+    run_folder.finish(folder)
     found_step = checkpoints.Checkpoints(folder).latest_step() if step is None else step
-    vocabulary = mixture_vocabulary.of_run(data, folder / run_folder.VOCABULARY)
+    vocabulary = run_vocabulary.of_checkpoint(folder, data)
     network = make_network(model, vocabulary)
     device_mesh = sharding.make_mesh(mesh)
     rules = sharding.axis_rules(mesh)
@@ -164,22 +164,6 @@ def restore(
     params = start_lib.trained_params(start, folder, found_step)
     assert found_step is not None  # trained_params raised otherwise
     return params, found_step, network, vocabulary, device_mesh
-
-
-def warn_of_other_vocabulary(start: start_lib.Start, vocabulary: vocabulary_lib.Vocabulary) -> None:
-    """Logs where the run that another starts from used another trained vocabulary: its ids mean other pieces."""
-    if start.opened is None or start.opened.kind != sources.FLANTUNE:
-        return
-    path = start.opened.folder / run_folder.VOCABULARY
-    own = (
-        vocabulary.model if isinstance(vocabulary, vocabulary_lib.SentencePieceVocabulary) else b""
-    )
-    if path.exists() and path.read_bytes() != own:
-        logging.warning(
-            "%s used another vocabulary, so its parameters know other tokens. Take it over: --gin.DataConfig.vocabulary=%s",
-            start.opened.folder,
-            path,
-        )
 
 
 def start_facts(folder: epath.Path) -> dict[str, object]:

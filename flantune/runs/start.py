@@ -112,8 +112,8 @@ class Start:
         )
         return state
 
-    def write_record(self, state: state_lib.TrainState, run_dir: epath.Path) -> None:
-        """Writes what the run folder keeps of a start with this state."""
+    def record(self, state: state_lib.TrainState) -> start_record.StartRecord:
+        """What the run folder keeps of a start with this state; with several processes, each must ask."""
         init, opened = self.init, self.opened
         record = start_record.StartRecord(
             seed=self.seed,
@@ -128,8 +128,7 @@ class Start:
             parameters=_size(self._abstract),
         )
         logging.info("The run starts from %s.", record.describe())
-        if jax.process_index() == 0:
-            record.write(run_dir)
+        return record
 
     def check(self) -> None:
         """Raises ValueError with the table of all differences between the source and the model's base."""
@@ -171,12 +170,14 @@ def of_run(
     init: InitConfig | None,
     trainable: TrainableConfig | None,
     run_dir: epath.Path,
+    is_new: bool,
     needs_all: bool,
 ) -> Start:
     """The start of a run, its source opened and compared with the model; nothing large is read.
 
     Args:
-        run_dir: a run that is there already goes on with the step that it took of its source.
+        run_dir: of the run; one that is not new goes on with the step that it took of its source.
+        is_new: whether the folder has no checkpoint.
         needs_all: whether all parameters will be asked for, or, where none are frozen, nothing at all.
 
     Raises:
@@ -192,7 +193,7 @@ def of_run(
         )
     opened = None
     if init is not None and (needs_all or is_partial):
-        opened = _open(init, start_record.read(run_dir))
+        opened = _open(init, None if is_new else start_record.read(run_dir))
     start = Start(
         network=network,
         model=model,
@@ -233,6 +234,7 @@ def of_checkpoint(
         init=None if init is None else dataclasses.replace(init, what="params"),
         trainable=trainable,
         run_dir=run_dir,
+        is_new=False,
         needs_all=False,
     )
 

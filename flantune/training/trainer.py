@@ -74,6 +74,7 @@ def train(
     log: train_log.LogSettings = _DEFAULT_LOG,
     callbacks: Sequence[Callback] = (),
     initial_state: state_lib.TrainState | None = None,
+    on_start: Callable[[], None] = lambda: None,
     max_bad_steps: int = 0,
     describe_batch: bad_steps_lib.DescribeBatch | None = None,
     profile_steps: profiling.StepRange | None = None,
@@ -82,8 +83,9 @@ def train(
     """The state after `learner.num_steps` updates, counted from the start of the run folder, not of this call.
 
     Saves every `checkpoint_config.save_every_steps` steps and after the last; of frozen parameters only a fingerprint.
-    `initial_state` counts only when the run folder has no checkpoint, and its arrays are gone then. Up to `max_bad_steps`
-    steps whose loss is not finite are skipped; `describe_batch` says what was in them. `clock` has the session's wall time.
+    `initial_state` counts only when the run folder has no checkpoint, and its arrays are gone then. `on_start` is called
+    when all is checked and restored, and nothing is written. Up to `max_bad_steps` steps whose loss is not finite are
+    skipped; `describe_batch` says what was in them. `clock` has the session's wall time.
 
     Raises:
         Stopped: a signal asked for it (SIGTERM, or Ctrl-C), and the step in progress is saved.
@@ -93,18 +95,20 @@ def train(
     """
     clock = clock or wall_time.Clock()
     checkpoints = checkpoints_lib.Checkpoints(run_dir, checkpoint_config)
-    with (
-        jax.set_mesh(learner.mesh),
-        contextlib.closing(checkpoints),
-        preemption.stop_requests() as request,
-    ):
+    mesh, closing = jax.set_mesh(learner.mesh), contextlib.closing(checkpoints)
+    with mesh, closing, preemption.stop_requests() as request:
         saver = _Saver(checkpoints, batches, _fingerprint(learner))
         state, place = _first_state(learner, saver, initial_state)
+        on_start()
         description.describe(run_dir, learner.model, state, learner.frozen, learner.mesh)
         step = int(state.step)
         clock.begin(run_dir, step, learner.num_steps)
         run_log = train_log.TrainLog(run_dir, step, learner.num_steps, log, clock, place)
         profiler = profiling.Profiler(run_dir, profile_steps, step)
+        count = place.get("bad_steps", 0)
+        skipped = bad_steps_lib.BadSteps(
+            run_dir, allowed=max_bad_steps, count=count, describe_batch=describe_batch
+        )
         with contextlib.closing(run_log), contextlib.closing(profiler):
             loop = _Loop(
                 learner=learner,
@@ -115,12 +119,7 @@ def train(
                 saver=saver,
                 log=run_log,
                 request=request,
-                bad_steps=bad_steps_lib.BadSteps(
-                    run_dir,
-                    allowed=max_bad_steps,
-                    count=place.get("bad_steps", 0),
-                    describe_batch=describe_batch,
-                ),
+                bad_steps=skipped,
                 profiler=profiler,
                 clock=clock,
             )

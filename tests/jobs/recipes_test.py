@@ -176,6 +176,7 @@ def test_a_step_of_each_size_can_be_made(size, tmp_path):
         init=None,
         trainable=None,
         run_dir=epath.Path(tmp_path),
+        is_new=True,
         needs_all=False,
     )
     steps = all_recipes()[name].num_steps

@@ -9,135 +9,33 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 import pytest
 
-from flantune import cli, testing
+from flantune import cli
 from flantune.interop import run_checkpoint, safetensors_file, sources
 from flantune.params import trees as param_trees
 from flantune.run_folder import start_record
 
-TASKS = """
-from flantune import metrics
-from flantune.data import InstructionTask, sources
-from flantune.prompting import Template
-
-TASKS = (
-    InstructionTask(
-        name="start:copy", cluster="copy", to_fields=lambda row: {**row, "answer": row["word"]},
-        metrics=(metrics.exact_match,), source=sources.Jsonl(train="words.jsonl[4:]", test="words.jsonl[:4]"),
-        templates=(Template(inputs="Copy: {word}"),),
-    ),
+from . import small
+from .small import (
+    FROM_BASE,
+    LORA,
+    STANDING_STILL,
+    answers,
+    assert_same,
+    error_of,
+    params_of,
+    read_lines,
+    train,
 )
-"""
-RUN = testing.run_file(
-    {
-        "DataConfig.mixture": "start:copy",
-        "DataConfig.modules": ("start_test_tasks",),
-        "DataConfig.vocabulary": "bytes",
-        "DataConfig.inputs_length": 32,
-        "DataConfig.targets_length": 16,
-        "DataConfig.batch_size": 4,
-        "DataConfig.block_size": 16,
-        "CheckpointConfig.save_every_steps": 5,
-        "train.num_steps": 5,
-        "train.log_every_steps": 1,
-    }
-)
-SUITE = """
-configs.EvalSuite.name = "seen"
-configs.EvalConfig.suites = (@configs.EvalSuite(),)
-configs.EvalConfig.metric = "exact_match"
-configs.EvalConfig.batch_size = 4
-configs.EvalConfig.max_decode_length = 4
-"""
-LORA = ("--gin.LoraConfig.rank=2", "--gin.LoraConfig.alpha=4.0")
-FROM_BASE = "--gin.InitConfig.path=runs/base"
-STANDING_STILL = "--gin.OptimizerConfig.learning_rate=0.0"
-
-
-def train(name, *flags, file="run.gin"):
-    return cli.main(["train", file, "--run_dir", f"runs/{name}", *flags])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compilation_cache(tmp_path_factory):
-    """What one run compiles, the next ones need not."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compilation_cache")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-
-
-@pytest.fixture(scope="module")
-def workplace(compilation_cache, tmp_path_factory):
-    """The working folder: tasks, run files, a finished run `runs/base`, the same as T5X and in Hugging Face's layout."""
-    folder = tmp_path_factory.mktemp("workplace")
-    (folder / "start_test_tasks.py").write_text(TASKS)
-    (folder / "run.gin").write_text(RUN)
-    (folder / "with_suite.gin").write_text(RUN + SUITE)
-    rows = [{"word": chr(97 + row) * 3} for row in range(20)]
-    (folder / "words.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with pytest.MonkeyPatch.context() as patch:
-        enter(folder, patch)
-        assert train("base") == 0
-        for kind in ("t5x", "hf"):
-            assert cli.main(["convert", "runs/base", f"as_{kind}", "--to", kind]) == 0
-    return folder
-
-
-def enter(folder, patch):
-    patch.chdir(folder)
-    patch.setenv("FLANTUNE_PREPARED_DIR", str(folder / "prepared"))
-    patch.syspath_prepend(str(folder))
-
-
-@pytest.fixture(autouse=True)
-def in_workplace(workplace, monkeypatch):
-    enter(workplace, monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def adapted(workplace):
     """A run that trained adapters of `runs/base` in five steps of AdamW."""
     with pytest.MonkeyPatch.context() as patch:
-        enter(workplace, patch)
+        small.enter(workplace, patch)
         optimizer = ("--gin.OptimizerConfig.name=adamw", "--gin.OptimizerConfig.learning_rate=0.05")
         assert train("adapted", FROM_BASE, *LORA, *optimizer, file="with_suite.gin") == 0
     return workplace / "runs" / "adapted"
-
-
-def answers(run):
-    """What a run predicts for two prompts."""
-    pathlib.Path("prompts.jsonl").write_text('{"inputs": "Copy: aaa"}\n{"inputs": "Copy: zz"}\n')
-    flags = ["--input", "prompts.jsonl", "--output", "answers.jsonl"]
-    assert cli.main(["infer", "--checkpoint", run, *flags]) == 0
-    return [line["prediction"] for line in read_lines("answers.jsonl")]
-
-
-def read_lines(path):
-    return [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
-
-
-def params_of(run, step=None):
-    source = run_checkpoint.open_run(run, step)
-    return {name: source.read(name) for name in source.arrays}
-
-
-def assert_same(actual, expected):
-    assert actual.keys() == expected.keys()
-    for name, array in expected.items():
-        np.testing.assert_array_equal(actual[name], array, err_msg=name)
-
-
-def error_of(capsys, *arguments):
-    capsys.readouterr()
-    assert cli.main(list(arguments)) == 2
-    return capsys.readouterr().err.split("flantune: ")[-1]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
-"""The vocabulary of a run: the one its config names, or one trained on its mixture's prompts and kept in the store.
+"""The vocabulary that a config names: loaded, or trained on the mixture's prompts and kept in the store.
 
 What a vocabulary is: `data/vocabularies/vocabulary.py`. What one does to a mixture: `audit/vocabulary_report.py`.
 """
 
 from collections.abc import Callable, Iterator
 import itertools
-import os
 
 from absl import logging
 from etils import epath
@@ -38,35 +37,29 @@ def of_config(
     )
 
 
-def of_run(
-    config: DataConfig,
-    path: epath.Path,
-    *,
-    store: store_lib.Store | None = None,
-    bound: loading.BoundMixture | None = None,
-) -> vocabulary_lib.Vocabulary:
-    """The vocabulary of a run, kept as `path` unless it is bytes.
-
-    A file that is there already is used as it is: a resumed run must not change its ids. Otherwise the config says
-    which one; one to be trained needs the store and the mixture.
-    """
-    if path.exists():
-        return vocabulary_lib.load(os.fspath(path))
-    if store is None or bound is None:
-        if vocabulary_lib.size_to_train(config.vocabulary) is not None:
-            raise ValueError(f"The run's trained vocabulary {path} is missing.")
-        vocabulary = vocabulary_lib.load(config.vocabulary)
-    else:
-        vocabulary = of_config(config, store, lambda: bound)
-    if isinstance(vocabulary, vocabulary_lib.SentencePieceVocabulary):
-        atomic.write_bytes(path, vocabulary.model)
-    return vocabulary
+def kept(
+    store: store_lib.Store, config: DataConfig, bound: loading.BoundMixture, size: int
+) -> bytes | None:
+    """The SentencePiece model of a mixture, if the store has it; None: it is still to be trained."""
+    path = _path(store, config, bound, size)
+    return path.read_bytes() if path.exists() else None
 
 
 def trained(
     store: store_lib.Store, config: DataConfig, bound: loading.BoundMixture, size: int
 ) -> bytes:
     """The SentencePiece model of a mixture, trained once for the prepared rows and then kept in the store."""
+    path = _path(store, config, bound, size)
+    if not path.exists():
+        logging.info("Training a vocabulary of %d pieces on %s.", size, bound.name)
+        atomic.write_bytes(path, vocabulary_lib.train(rendered_lines(bound, config), size))
+    return path.read_bytes()
+
+
+def _path(
+    store: store_lib.Store, config: DataConfig, bound: loading.BoundMixture, size: int
+) -> epath.Path:
+    """Where the store keeps a vocabulary: a name for the prepared rows, the wordings and the code that trains it."""
     rows = [
         (
             member.name,
@@ -78,11 +71,7 @@ def trained(
     lines = list(itertools.islice(rendered_lines(bound, config), _VOCABULARY_KEY_LINES))
     trainer = vocabulary_lib.TRAINER_VERSION
     key = choice.hash64(trainer, size, config.block_size, rows, bound.rates, lines)
-    path = store.root / "vocabularies" / f"{size}-{key:016x}.model"
-    if not path.exists():
-        logging.info("Training a vocabulary of %d pieces on %s.", size, bound.name)
-        atomic.write_bytes(path, vocabulary_lib.train(rendered_lines(bound, config), size))
-    return path.read_bytes()
+    return store.root / "vocabularies" / f"{size}-{key:016x}.model"
 
 
 def rendered_lines(bound: loading.BoundMixture, config: DataConfig) -> Iterator[str]:

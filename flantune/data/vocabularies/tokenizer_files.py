@@ -40,6 +40,13 @@ JsonDict = Mapping[str, Any]  # Any: whatever JSON holds
 Proto = Any  # SentencePiece's protocol buffers, whose classes are made at run time
 
 
+def is_in(folder: epath.Path) -> bool:
+    """Whether a folder holds a vocabulary, of whatever kind."""
+    return num_byte_sentinels(folder) is not None or any(
+        (folder / name).exists() for name in (*_MODEL_FILES, TOKENIZER_FILE)
+    )
+
+
 def num_byte_sentinels(folder: epath.Path) -> int | None:
     """How many sentinels a folder's byte vocabulary has; None where its vocabulary is not of bytes."""
     config = _json(folder / CONFIG_FILE)

@@ -5,6 +5,7 @@
     "gs://bucket/t5.model+100"     the same with 100 sentinels appended, for a model that has none (T5's 32,000 pieces)
     "models/flan-t5-small"         a folder in Hugging Face's layout (`tokenizer_files.py`)
     "sentencepiece:32100"          to be trained (`train`): 32,000 pieces and 100 sentinels
+    "start"                        that of `InitConfig.path` (`interop/start_vocabulary.py`); it must be found before `load`
 
 Ids equal those of `seqio.ByteVocabulary(extra_ids)` and `seqio.SentencePieceVocabulary(file, extra_ids)`: padding 0, end
 of sequence 1, unknown 2. Sentinels are the last ids, the first sentinel is the very last one, and `<extra_id_0>` stands
@@ -35,6 +36,11 @@ NUM_BYTES = 256
 NUM_SENTINELS = 100  # of a T5 vocabulary (https://arxiv.org/abs/1910.10683)
 _TRAIN_PREFIX = "sentencepiece:"
 _BYTES = "bytes"
+OF_START = "start"
+NO_START = (
+    "DataConfig.vocabulary is not set, and there is no InitConfig.path whose vocabulary it could follow. Give 'bytes', the "
+    "path of a SentencePiece model or of a Hugging Face folder, or 'sentencepiece:SIZE' to train one."
+)
 _WORD_START = "▁"  # how SentencePiece writes a space
 MAX_SENTINELS = 1000  # of any T5; umT5 has 300
 _EXTRA = re.compile(r"(?P<name>.+)\+(?P<count>[0-9]+)")
@@ -235,6 +241,8 @@ def load(name: str) -> Vocabulary:
     """
     match = _EXTRA.fullmatch(name)
     base, extra_ids = (match["name"], int(match["count"])) if match else (name, 0)
+    if base == OF_START:
+        raise ValueError(NO_START)
     if base == _BYTES:
         return ByteVocabulary(extra_ids)
     path = epath.Path(base)

@@ -1,0 +1,205 @@
+"""A training run from its configs: what can be refused at once, then its parts, made and checked against its folder."""
+
+from collections.abc import Sequence
+import dataclasses
+
+from absl import logging
+from etils import epath
+import jax
+
+from flantune import run_folder
+from flantune.audit import leakage
+from flantune.configs import DataConfig, OptimizerConfig
+from flantune.data import catalog as catalog_lib
+from flantune.data.input import loading, pipeline
+from flantune.data.store import reader as store_lib
+from flantune.data.vocabularies import vocabulary as vocabularies
+from flantune.evaluation.results import Results
+from flantune.run_folder import trained_with
+from flantune.runs import (
+    assembly,
+    preparation,
+    run_log,
+    start as start_lib,
+    vocabulary as vocabulary_lib,
+)
+from flantune.runs.settings import RunConfigs, Settings
+from flantune.runs.training_run import TrainingRun
+from flantune.training import (
+    checkpoints,
+    learner as learner_lib,
+    optimizers,
+    sharding,
+    wall_time,
+)
+from flantune.views import data_log
+
+
+def trained(
+    run_dir: str,
+    settings: Settings,
+    configs: RunConfigs,
+    clock: wall_time.Clock,
+    log: run_log.RunLog,
+    config_text: str,
+    notes: Sequence[str],
+) -> Results | None:
+    """Trains a run to its end and reports, as `experiments.train` says; `log` is opened when the run begins."""
+    configs = checked(run_dir, settings, configs)
+    wanted = preparation.splits_read(configs.data, configs.evaluation)
+    catalog, store = preparation.opened(configs.data, wanted)
+    run = build(run_dir, settings, configs, catalog, store, clock)
+    return run.report(run.train(configs.checkpoint, config_text, log), notes)
+
+
+def checked(run_dir: str, settings: Settings, configs: RunConfigs) -> RunConfigs:
+    """The configs, their vocabulary named, after all that can be refused before any data is prepared.
+
+    Raises:
+        ValueError: the folder's run was another one or is done, or the configs contradict each other.
+    """
+    optimizers.make_schedule(configs.optimizer, settings.num_steps)
+    folder = epath.Path(run_dir)
+    run_folder.finish(folder)
+    is_new = _is_new(folder, settings.num_steps)
+    if not is_new:
+        now = trained_with.TrainedWith(
+            model=configs.model, mixture=configs.data.mixture, tasks=None, vocabulary=None
+        )
+        found = trained_with.changes(trained_with.read(folder), now)
+        trained_with.check(folder, found, settings.allow_other)
+    data = vocabulary_lib.named(configs.data, configs.init, None if is_new else folder)
+    return dataclasses.replace(configs, data=data)
+
+
+def build(
+    run_dir: str,
+    settings: Settings,
+    configs: RunConfigs,
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+    clock: wall_time.Clock,
+) -> TrainingRun:
+    """The parts of a run, from a store that holds all its splits.
+
+    Raises:
+        ValueError: parts do not fit each other, for example the source of the parameters and the model.
+        FileNotFoundError: there is no such source.
+    """
+    folder, data, evaluation = epath.Path(run_dir), configs.data, configs.evaluation
+    bound, vocabulary, identity = _training_data(folder, settings, configs, catalog, store)
+    network = assembly.make_network(configs.model, vocabulary)
+    mesh = sharding.make_mesh(configs.mesh)
+    evaluator = assembly.make_evaluator(
+        catalog, store, data, evaluation, network, vocabulary, mesh, configs.decoding
+    )
+    is_new = _is_new(folder, settings.num_steps)
+    start = start_lib.of_run(
+        network,
+        mesh=mesh,
+        rules=sharding.axis_rules(configs.mesh),
+        seed=settings.seed,
+        init=configs.init,
+        trainable=configs.trainable,
+        run_dir=folder,
+        is_new=is_new,
+        needs_all=is_new
+        or (evaluator is not None and evaluation is not None and evaluation.untuned_baseline),
+    )
+    return TrainingRun(
+        folder=folder,
+        is_new=is_new,
+        settings=settings,
+        data=data,
+        bound=bound,
+        vocabulary=vocabulary,
+        identity=identity,
+        dataset=_dataset(bound, data, vocabulary, settings.seed),
+        start=start,
+        learner=_learner(start, configs.optimizer, settings.num_steps),
+        evaluation=evaluation,
+        evaluator=evaluator,
+        clock=clock,
+    )
+
+
+def _is_new(folder: epath.Path, num_steps: int) -> bool:
+    return checkpoints.Checkpoints(folder).step_to_resume(num_steps) is None
+
+
+def _training_data(
+    folder: epath.Path,
+    settings: Settings,
+    configs: RunConfigs,
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+) -> tuple[loading.BoundMixture, vocabularies.Vocabulary, trained_with.TrainedWith]:
+    """A run's mixture, which its held-out plan allows, its vocabulary, and what of them its folder keeps.
+
+    Raises:
+        ValueError: the folder was trained with others.
+    """
+    data = configs.data
+    if data.held_out is not None:
+        leaks = leakage.check(catalog, store, data, configs.evaluation, plan=data.held_out)
+        leaks.raise_if_violated()
+    bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
+    changed: list[trained_with.Change] = []
+    before, name = None, data.vocabulary
+    if _is_new(folder, settings.num_steps):
+        vocabulary = vocabulary_lib.of_new_run(data, configs.init, store, lambda: bound)
+    else:
+        before = trained_with.read(folder)
+        name, vocabulary, changed = vocabulary_lib.of_trained_run(
+            folder,
+            before.vocabulary,
+            data,
+            store,
+            lambda: bound,
+            allow_other=trained_with.VOCABULARY in settings.allow_other,
+        )
+    bound = loading.in_tokens(catalog, store, bound, data, vocabulary, seed=settings.seed)
+    identity = trained_with.TrainedWith(
+        model=configs.model,
+        mixture=data.mixture,
+        tasks=bound.table(),
+        vocabulary=vocabulary_lib.facts(vocabulary, name),
+    )
+    if before is not None:
+        found = [*changed, *trained_with.changes(before, identity)]
+        for one in trained_with.check(folder, found, settings.allow_other):
+            logging.warning("The run goes on with another %s: %s.", one.kind, one.text())
+    data_log.log_mixture(bound, len(catalog.left_out(data.mixture)))
+    return bound, vocabulary, identity
+
+
+def _dataset(
+    bound: loading.BoundMixture,
+    data: DataConfig,
+    vocabulary: vocabularies.Vocabulary,
+    seed: int,
+) -> pipeline.TrainDataset:
+    return loading.train_dataset(
+        bound,
+        data,
+        vocabulary,
+        seed=seed,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        with_shortfall=True,
+    )
+
+
+def _learner(
+    start: start_lib.Start, optimizer: OptimizerConfig, num_steps: int
+) -> learner_lib.Learner:
+    return learner_lib.Learner(
+        model=start.model,
+        optimizer=optimizers.make_optimizer(optimizer, num_steps, start.model.logical_axes()),
+        optimizer_config=optimizer,
+        mesh=start.mesh,
+        rules=start.rules,
+        num_steps=num_steps,
+        seed=start.seed,
+        frozen=start.frozen,
+    )

@@ -1,0 +1,1 @@
+"""Real runs of a tiny model, in this process."""
