@@ -101,7 +101,7 @@ def _of_t5x(folder: epath.Path) -> str | None:
         return None
     text = config.read_text()
     for name in _T5X_NAMES:
-        pattern = rf"""^[\w/]*\b{re.escape(name)}\s*=\s*(?:\\\s*)?('[^'\n]+'|"[^"\n]+")\s*$"""
+        pattern = rf"""^[\w/.]*\b{re.escape(name)}\s*=\s*(?:\\\s*)?('[^'\n]+'|"[^"\n]+")\s*$"""
         match = re.search(pattern, text, re.MULTILINE)
         if match:
             found = str(ast.literal_eval(match[1]))
