@@ -1,8 +1,12 @@
 """What the command line makes of an error: one sentence and an exit status."""
 
 import ast
+import errno
+
+from flantune.host import places
 
 USER_ERRORS = (ValueError, KeyError, TypeError, OSError)  # told in a sentence, without a traceback
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # right input, on a machine that cannot do it
 _OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how XLA begins, when it compiles and when it runs
 _LESS_MEMORY = (
     "lower DataConfig.batch_size (in an evaluation EvalConfig.batch_size) or raise OptimizerConfig.microbatches or "
@@ -15,6 +19,9 @@ def sentence(error: BaseException) -> str:
     """The error's message in one line; a table stays one."""
     if is_out_of_memory(error):
         return f"A device's memory is full ({_memory_text(error)}): {_LESS_MEMORY}"
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return f"{where}{places.reason(error)}"
     text = str(error).split("\n  In call to configurable")[0]  # gin adds where it was called
     if getattr(error, "keeps_lines", False):
         return text
@@ -27,6 +34,9 @@ def exit_status(error: BaseException) -> int:
     """Of the program, after an error that ends it."""
     if isinstance(error, KeyboardInterrupt):
         return 130
+    of_machine = isinstance(error, OSError) and error.errno in _NO_ROOM
+    if of_machine or isinstance(error, places.PlaceError):
+        return 1
     return 2 if isinstance(error, USER_ERRORS) else 1
 
 

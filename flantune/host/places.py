@@ -1,0 +1,105 @@
+"""Whether a place on disk can be written, and in words why not.
+
+    why_not_writable("runs/link/mine")  ->  "runs/link is a link to /mnt/gone, which does not exist"
+    why_not_writable("/proc/store")     ->  "/proc takes no files (no such file or directory)"
+
+The answers are the end of a sentence: "The run folder X cannot be written: " + answer. A place need not exist: then its nearest
+folder must take it. Places in a bucket are not asked.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import errno
+import os
+import pathlib
+import re
+import stat
+import tempfile
+
+_PROBE = b"\0" * 4096  # a block: a full disk may still take a file without content
+
+
+class PlaceError(OSError):
+    """A place on disk that cannot be used. The text is a whole sentence that names it; the machine is at fault, not the input."""
+
+
+def why_no_folder(place: str | os.PathLike[str]) -> str | None:
+    """Why a place neither is a folder nor can become one, whatever its rights; None where it is or can.
+
+    Finds a file, or a link to nothing, on the way.
+    """
+    found = _nearest(place)
+    return found if isinstance(found, str) else None
+
+
+def why_not_writable(place: str | os.PathLike[str]) -> str | None:
+    """Why files cannot be made in a folder, or the folder itself cannot; None where they can.
+
+    It writes a file that has no name and is gone at once: rights alone do not tell of a full or read-only disk, of root, of
+    /proc.
+    """
+    found = _nearest(place)
+    if found is None or isinstance(found, str):
+        return found
+    try:
+        # A link is followed first: only a folder itself takes a file that never has a name.
+        with tempfile.TemporaryFile(dir=found.resolve(), buffering=0) as probe:
+            probe.write(_PROBE)
+    except OSError as error:
+        return f"{found} takes no files ({reason(error)})"
+    return None
+
+
+def reason(error: BaseException) -> str:
+    """The system's word for what went wrong: "no space left on device"; the error's text where it has none.
+
+    Knows the errors of ArrayRecord's writer too, which quote the system: "write() failed: No space left on device; writing ...".
+    """
+    quoted = re.search(r"\w+\(\) failed: ([^;]+)", str(error))
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    elif quoted:
+        text = quoted.group(1)
+    else:
+        return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return text[:1].lower() + text[1:]
+
+
+@contextlib.contextmanager
+def writing(what: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Makes errors of the system one sentence: "WHAT cannot be written: permission denied in FOLDER."
+
+    Args:
+        what: names the place: "The run folder runs/mine".
+        kinds: errors that mean the same beside OSError, as a library raises them.
+
+    Raises:
+        PlaceError: in place of those.
+    """
+    caught: tuple[type[Exception], ...] = (OSError, *kinds)
+    try:
+        yield
+    except PlaceError:
+        raise
+    except caught as error:
+        file = getattr(error, "filename", None)  # perhaps a temporary one, whose name tells nothing
+        where = f" in {os.path.dirname(file)}" if isinstance(file, str) else ""
+        raise PlaceError(f"{what} cannot be written: {reason(error)}{where}.") from error
+
+
+def _nearest(place: str | os.PathLike[str]) -> pathlib.Path | str | None:
+    """The place where it is a folder, else the nearest folder above it; or why there is none. None: a bucket."""
+    if "://" in os.fspath(place):
+        return None
+    path = pathlib.Path(place).absolute()
+    for there in (path, *path.parents):
+        try:
+            mode = there.stat().st_mode
+        except OSError as error:
+            if error.errno == errno.ENOENT and there.is_symlink():
+                return f"{there} is a link to {os.readlink(there)}, which does not exist"
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                return f"{there} cannot be reached ({reason(error)})"
+        else:
+            return there if stat.S_ISDIR(mode) else f"{there} is a file"
+    raise AssertionError("the root of the file system is a folder")
