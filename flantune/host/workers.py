@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
 import multiprocessing
-from multiprocessing import connection
+from multiprocessing import connection, reduction
 import os
+import pickle
 import signal
 import threading
+import traceback
 from typing import Generic, TypeVar
 
 Job = TypeVar("Job")
@@ -32,6 +34,13 @@ class Crash:
         return f"its process ended with status {code} (a script that prepares needs if __name__ == '__main__')"
 
 
+@dataclasses.dataclass(frozen=True)
+class _Raised:
+    """What `function` raised in a worker."""
+
+    error: Exception
+
+
 def run(
     function: Callable[[Job], Result], jobs: Sequence[Job], num_processes: int
 ) -> Iterator[tuple[int, Result | Crash]]:
@@ -43,6 +52,7 @@ def run(
 
     Raises:
         ValueError: fewer than one worker.
+        Exception: what `function` raised, or that its result cannot be pickled; a note has the worker's traceback.
 
     Workers die when the caller closes the iterator, is interrupted or is killed.
     """
@@ -60,7 +70,7 @@ def run(
                 assert isinstance(ready, connection.Connection)
                 worker, job = busy.pop(ready)
                 try:
-                    result: Result | Crash = ready.recv()
+                    result: Result | Crash | _Raised = ready.recv()
                 except (EOFError, ConnectionError):
                     result = worker.crash()
                 else:
@@ -68,6 +78,8 @@ def run(
                         _give(worker, busy, jobs, waiting)
                     else:
                         worker.stop()
+                if isinstance(result, _Raised):
+                    raise result.error
                 yield job, result
     finally:
         for worker, _ in busy.values():
@@ -115,7 +127,24 @@ def _serve(pipe: connection.Connection, function: Callable[[Job], Result]) -> No
             job = pipe.recv()
         except EOFError:
             return
-        pipe.send(function(job))
+        pipe.send_bytes(_answer(function, job))
+
+
+def _answer(function: Callable[[Job], Result], job: Job) -> bytes:
+    """The pickled result, or what was raised instead; an error that cannot be pickled keeps its name and text."""
+    try:
+        return bytes(reduction.ForkingPickler.dumps(function(job)))
+    except Exception as error:
+        text = "".join(traceback.format_exception(error))
+        try:
+            error.add_note(text)
+            pickled = pickle.dumps(_Raised(error))
+            pickle.loads(
+                pickled
+            )  # one whose class takes other arguments fails here, not in the parent
+            return pickled
+        except Exception:
+            return pickle.dumps(_Raised(RuntimeError(f"{type(error).__name__}: {error}\n{text}")))
 
 
 def _end_with_parent() -> None:
