@@ -46,7 +46,8 @@ def why_not_writable(place: str | os.PathLike[str]) -> str | None:
         with tempfile.TemporaryFile(dir=found.resolve(), buffering=0) as probe:
             probe.write(_PROBE)
     except OSError as error:
-        return f"{found} takes no files ({reason(error)})"
+        named = "it" if found == pathlib.Path(place).absolute() else found
+        return f"{named} takes no files ({reason(error)})"
     return None
 
 
@@ -82,9 +83,16 @@ def writing(what: str, *kinds: type[Exception]) -> Iterator[None]:
     except PlaceError:
         raise
     except caught as error:
-        file = getattr(error, "filename", None)  # perhaps a temporary one, whose name tells nothing
-        where = f" in {os.path.dirname(file)}" if isinstance(file, str) else ""
-        raise PlaceError(f"{what} cannot be written: {reason(error)}{where}.") from error
+        raise PlaceError(f"{what} cannot be written: {_because(error)}.") from error
+
+
+def _because(error: Exception) -> str:
+    """The reason of an error and its folder; the file itself may be a temporary one, whose name tells nothing."""
+    file = getattr(error, "filename", None)
+    if not isinstance(file, str):
+        return reason(error)
+    in_the_way = isinstance(error, FileExistsError | FileNotFoundError | NotADirectoryError)
+    return (in_the_way and why_no_folder(file)) or f"{reason(error)} in {os.path.dirname(file)}"
 
 
 def _nearest(place: str | os.PathLike[str]) -> pathlib.Path | str | None:

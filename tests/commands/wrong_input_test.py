@@ -197,6 +197,27 @@ def test_a_run_that_is_refused_leaves_no_folder(capsys, tmp_path):
     assert (tmp_path / "old" / "config.gin").read_text() == RUN
 
 
+@pytest.mark.parametrize("command", ["prepare run.gin", "train run.gin --run_dir new"])
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("link/store", "{}/link is a link to /nowhere, which does not exist"),
+        ("taken/store", "{}/taken is a file"),
+        ("/proc/store", "/proc takes no files"),
+    ],
+)
+def test_a_store_that_cannot_be_made_is_one_sentence_and_status_1(
+    capsys, tmp_path, command, place, expected
+):
+    (tmp_path / "link").symlink_to("/nowhere")
+    assert cli.main([*command.split(), "--prepared_dir", place]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"flantune: The prepared store {place} cannot be ")
+    assert expected.format(tmp_path) in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [

@@ -81,7 +81,7 @@ def test_a_disk_that_takes_a_file_and_no_content_is_full(spot, monkeypatch):
         "TemporaryFile",
         lambda **_: open("/dev/full", "wb", buffering=0),  # noqa: SIM115
     )
-    assert places.why_not_writable(spot) == f"{spot} takes no files (no space left on device)"
+    assert places.why_not_writable(spot) == "it takes no files (no space left on device)"
 
 
 def test_a_bucket_is_not_asked():
@@ -94,8 +94,15 @@ def test_an_error_while_writing_is_one_sentence_that_names_the_place(spot):
         places.writing("The prepared store S", RuntimeError),
     ):
         (spot / "taken" / "x" / "file").write_text("")
-    expected = f"The prepared store S cannot be written: not a directory in {spot}/taken/x."
+    expected = f"The prepared store S cannot be written: {spot}/taken is a file."
     assert str(raised.value) == expected
+    with (
+        pytest.raises(
+            places.PlaceError, match=r"^S cannot be written: permission denied in /S/t\.$"
+        ),
+        places.writing("S"),
+    ):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/S/t/.key.json.3f.tmp")
     with (
         pytest.raises(places.PlaceError, match=r"^S cannot be written: no space left on device"),
         places.writing("S", RuntimeError),

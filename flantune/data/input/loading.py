@@ -26,6 +26,7 @@ from flantune.data.input import (
 from flantune.data.plain_seqio import tasks as seqio_tasks
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
+from flantune.host import places
 
 if TYPE_CHECKING:
     import grain
@@ -51,12 +52,19 @@ def open_store(config: DataConfig) -> store_lib.Store:
 
     Raises:
         ValueError: there is a file in its place.
+        PlaceError: a file or a link to nothing is on the way to it.
     """
     given = config.prepared_dir or os.environ.get("FLANTUNE_PREPARED_DIR")
     root = epath.Path(given or "~/.cache/flantune/prepared").expanduser()
     if "://" not in os.fspath(root) and os.path.isfile(root):  # a bucket is not asked
         raise ValueError(
             f"DataConfig.prepared_dir must be a folder, and {os.fspath(root)} is a file."
+        )
+    why = places.why_no_folder(root)
+    if why is not None:
+        raise places.PlaceError(
+            f"The prepared store {os.fspath(root)} cannot be made: {why}. --prepared_dir or FLANTUNE_PREPARED_DIR names "
+            "another."
         )
     return store_lib.Store(root)
 

@@ -52,7 +52,9 @@ def trained(
     path = _path(store, config, bound, size)
     if not path.exists():
         logging.info("Training a vocabulary of %d pieces on %s.", size, bound.name)
-        atomic.write_bytes(path, vocabulary_lib.train(rendered_lines(bound, config), size))
+        model = vocabulary_lib.train(rendered_lines(bound, config), size)
+        with store.writing():
+            atomic.write_bytes(path, model)
     return path.read_bytes()
 
 

@@ -25,12 +25,13 @@ from flantune.data.store import (
 )
 from flantune.data.store.manifest import Manifest
 from flantune.data.store.split_job import SplitJob, SplitResult
-from flantune.host import atomic, workers
+from flantune.host import atomic, places, workers
 
 Progress = Callable[
     [SplitResult, int, int], None
 ]  # a result, how many are done, how many there are
 _ROWS_PER_SHARD = 50_000  # what a kill costs at most; a shard of this many NI rows has 20 MB
+_CAUSES_SHOWN = 3
 _MAX_BATCH = 16  # splits that a worker gets at once: enough to hide the round trip of about 1 ms
 
 
@@ -45,8 +46,18 @@ class PrepareReport:
     def failed(self) -> tuple[SplitResult, ...]:
         return tuple(result for result in self.results if result.status == "failed")
 
+    def failures(self) -> list[str]:
+        """A sentence for each cause of failures, with the splits that it concerns."""
+        causes: dict[str, list[str]] = {}
+        for result in self.failed:
+            causes.setdefault(result.error, []).append(f"{result.task}, {result.split}")
+        return [
+            f"[{splits[0]}{f' and {len(splits) - 1} more' if splits[1:] else ''}] {error}"
+            for error, splits in causes.items()
+        ]
+
     def as_json(self) -> dict[str, Any]:
-        """Counts, and a sentence for each failure."""
+        """Counts, and a sentence for each cause of failures."""
         counts = {
             status: sum(result.status == status for result in self.results)
             for status in ("prepared", "fresh", "failed")
@@ -55,23 +66,23 @@ class PrepareReport:
             name: sum(getattr(result, name) for result in self.results)
             for name in ("rows", "dropped", "malformed")
         }
-        failures = [f"{result.task}, {result.split}: {result.error}" for result in self.failed]
         problems = [f"{r.task}, {r.split}: {place}" for r in self.results for place in r.problems]
         return {
             **counts,
             **sums,
             "seconds": round(self.seconds, 2),
-            "failures": failures,
+            "failures": self.failures(),
             "malformed_rows": problems,
         }
 
     def raise_if_failed(self) -> None:
-        """Raises ValueError, with the first failures, where a split could not be prepared."""
+        """Raises ValueError, with the first causes, where a split could not be prepared."""
         if self.failed:
-            shown = " ".join(f"[{r.task}, {r.split}] {r.error}" for r in self.failed[:3])
-            more = f" And {len(self.failed) - 3} more." if len(self.failed) > 3 else ""
+            causes = self.failures()
+            more = f" And {len(causes) - _CAUSES_SHOWN} more." if causes[_CAUSES_SHOWN:] else ""
             raise ValueError(
-                f"{len(self.failed)} of {len(self.results)} splits cannot be prepared. {shown}{more}"
+                f"{len(self.failed)} of {len(self.results)} splits cannot be prepared. "
+                f"{' '.join(causes[:_CAUSES_SHOWN])}{more}"
             )
 
 
@@ -95,6 +106,7 @@ def prepare(
 
     Raises:
         ValueError: something is to be prepared and the store is not on a local disk.
+        PlaceError: the store cannot be read or written; what is finished is kept.
     """
     started = time.monotonic()
     wanted = list(dict.fromkeys((id(task), split) for task, splits in tasks for split in splits))
@@ -102,10 +114,12 @@ def prepare(
     options = _Options(store, data_dir, rows_per_shard, max_malformed_fraction)
     results: dict[tuple[int, str], SplitResult] = {}
     jobs: dict[tuple[int, str], SplitJob] = {}
+    told: set[str] = set()  # a cause that many splits share is logged once; the report counts them
 
     def finish(key: tuple[int, str], result: SplitResult) -> None:
         results[key] = result
-        if result.status == "failed":
+        if result.status == "failed" and result.error not in told:
+            told.add(result.error)
             logging.error("%s, split %s: %s", result.task, result.split, result.error)
         elif result.malformed and result.status == "prepared":
             logging.warning(
@@ -124,17 +138,29 @@ def prepare(
             finish(key, outcome)
         else:
             jobs[key] = outcome
-    if jobs and "://" in os.fspath(store.root):
-        first = next(iter(jobs.values()))
-        raise ValueError(
-            f"The store {os.fspath(store.root)} lacks {first.task!r}, split {first.split!r}, and a bucket cannot be "
-            "prepared into: prepare into a local folder and copy it there."
-        )
+    if jobs:
+        _check_store(store, next(iter(jobs.values())))
     for position, result in _prepared(list(jobs.values()), num_processes):
         finish(list(jobs)[position], result)
     return PrepareReport(
         results=tuple(results[key] for key in wanted), seconds=time.monotonic() - started
     )
+
+
+def _check_store(store: store_lib.Store, job: SplitJob) -> None:
+    """Raises where a job cannot be done, whatever its source: before any worker is started."""
+    root = os.fspath(store.root)
+    if "://" in root:
+        raise ValueError(
+            f"The store {root} lacks {job.task!r}, split {job.split!r}, and a bucket cannot be prepared into: prepare into "
+            "a local folder and copy it there."
+        )
+    why = places.why_not_writable(root)
+    if why is not None:
+        raise places.PlaceError(
+            f"The prepared store {root} cannot be written: {why}. It lacks {job.task!r}, split {job.split!r}; "
+            "--prepared_dir or FLANTUNE_PREPARED_DIR names another store."
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +183,8 @@ def _check(task: task_lib.InstructionTask, split: str, options: _Options) -> Spl
             fields_lib.check_known(task.name, job.known_fields, name)
         split_job.check_malformed(job, manifest)
         return split_job.succeeded(_with_facts(job, manifest, options.store), "fresh")
+    except places.PlaceError:
+        raise  # the same for every split
     except Exception as error:  # one broken source never blocks the others
         return split_job.failed(task.name, split, error)
 
@@ -213,7 +241,8 @@ def _with_facts(job: SplitJob, manifest: Manifest, store: store_lib.Store) -> Ma
     current = dataclasses.replace(manifest, **job.facts)
     if current != manifest:
         path = store.split_dir(job.task, job.split) / manifest_lib.FILE_NAME
-        atomic.write_text(path, current.to_json())
+        with store.writing():
+            atomic.write_text(path, current.to_json())
     return current
 
 

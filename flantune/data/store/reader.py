@@ -11,6 +11,7 @@ import bisect
 import collections
 from collections.abc import Mapping, Sequence
 import concurrent.futures
+import contextlib
 import itertools
 import json
 import os
@@ -28,7 +29,7 @@ from flantune.data import fingerprint as fingerprint_lib, task as task_lib
 from flantune.data.sources import files
 from flantune.data.store import manifest as manifest_lib
 from flantune.data.store.manifest import Manifest, Shard
-from flantune.host import atomic
+from flantune.host import atomic, places
 
 INDEX = "index.json"
 _NAME = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*\Z")
@@ -65,13 +66,26 @@ class Store:
         )  # joined once: it is asked for thousands of times
 
     def manifest(self, task: str | task_lib.InstructionTask, split: str) -> Manifest | None:
-        """The manifest of a split, or None where it is not prepared or was prepared in another format."""
+        """The manifest of a split, or None where it is not prepared or was prepared in another format.
+
+        Raises:
+            PlaceError: the store cannot be read.
+        """
         name = task if isinstance(task, str) else task.stored_as
         path = self.split_dir(name, split) / manifest_lib.FILE_NAME
         try:
             return Manifest.from_json(path.read_text())
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return None  # half-written manifests do not exist, so an unreadable one is of another version
+        except OSError as error:
+            raise places.PlaceError(
+                f"The prepared store {os.fspath(self.root)} cannot be read: {places.reason(error)} ({os.fspath(path)})."
+            ) from error
+
+    def writing(self) -> contextlib.AbstractContextManager[None]:
+        """While it runs, an error of the system is a `PlaceError` that names the store; so is one of ArrayRecord's writer."""
+        what = f"The prepared store {os.fspath(self.root)}"
+        return places.writing(what, RuntimeError)
 
     def reader(self, manifest: Manifest) -> "Reader":
         """Random access to the rows of a prepared split; no file is opened yet."""

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import pathlib
+from typing import Any
 import uuid
 
 from absl import logging
@@ -19,7 +20,7 @@ from etils import epath
 import flantune
 from flantune.data import fields as fields_lib, sources, task as task_lib
 from flantune.data.sources import files, formats
-from flantune.data.store import manifest as manifest_lib, split_job
+from flantune.data.store import manifest as manifest_lib, reader as store_lib, split_job
 from flantune.data.store.manifest import Malformed, Manifest, Shard
 from flantune.data.store.split_job import SplitJob
 from flantune.host import atomic
@@ -37,6 +38,7 @@ class ShardWriter:
     def __init__(self, job: SplitJob, partial: pathlib.Path) -> None:
         self._job = job
         self._partial = partial
+        self._store = store_lib.Store(job.root)
         self._consumed = 0  # records of the source, good and bad
         self._dropped = 0
         self._malformed = 0
@@ -45,8 +47,13 @@ class ShardWriter:
         self._checker = self._new_checker({})
 
     def run(self) -> Manifest:
-        """Writes what is missing; the manifest of the whole."""
-        self._resume()
+        """Writes what is missing; the manifest of the whole.
+
+        Raises:
+            PlaceError: the store cannot be written.
+        """
+        with self._store.writing():
+            self._resume()
         job = self._job
         records = itertools.islice(
             sources.records(job.source, job.split, job.data_dir), self._consumed, None
@@ -64,10 +71,12 @@ class ShardWriter:
             )
         manifest = self._manifest(content_sha256)
         split_job.check_malformed(job, manifest)
-        for number, (old, new) in enumerate(zip(self._shards, manifest.shards, strict=True)):
-            assert old.file == _shard_name(number)
-            (self._partial / old.file).rename(self._partial / new.file)
-        atomic.write_text(epath.Path(self._partial / manifest_lib.FILE_NAME), manifest.to_json())
+        with self._store.writing():
+            for number, (old, new) in enumerate(zip(self._shards, manifest.shards, strict=True)):
+                assert old.file == _shard_name(number)
+                (self._partial / old.file).rename(self._partial / new.file)
+            path = epath.Path(self._partial / manifest_lib.FILE_NAME)
+            atomic.write_text(path, manifest.to_json())
         return manifest
 
     def _resume(self) -> None:
@@ -131,23 +140,35 @@ class ShardWriter:
                 data = self._encoded(record)
                 if data is None:
                     continue
-                writer = writer or array_record_module.ArrayRecordWriter(
-                    os.fspath(temporary), _WRITER_OPTIONS
-                )
+                writer = writer or self._opened(temporary)
                 writer.write(data)
                 rows += 1
                 if rows == self._job.rows_per_shard:
                     break
         finally:
             if writer is not None:
-                writer.close()
+                self._close(writer, temporary)
         if not rows:
             return False
-        self._finish_shard(temporary, rows)
         is_full = rows == self._job.rows_per_shard
-        if is_full:
-            self._write_record(number)
+        with self._store.writing():
+            self._finish_shard(temporary, rows)
+            if is_full:
+                self._write_record(number)
         return is_full
+
+    def _opened(self, file: pathlib.Path) -> Any:  # array_record has no types
+        with self._store.writing():
+            return array_record_module.ArrayRecordWriter(os.fspath(file), _WRITER_OPTIONS)
+
+    def _close(self, writer: Any, file: pathlib.Path) -> None:
+        """Closes a shard; its writer works in a thread and tells only here that the disk was full."""
+        with self._store.writing():
+            try:
+                writer.close()
+            except RuntimeError:
+                file.unlink(missing_ok=True)
+                raise
 
     def _finish_shard(self, temporary: pathlib.Path, rows: int) -> None:
         stat = temporary.stat()

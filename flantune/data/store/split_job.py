@@ -11,9 +11,7 @@ from typing import Any
 
 from flantune.data import task as task_lib
 from flantune.data.store.manifest import Manifest
-from flantune.host import shipped
-
-_LIBRARY = pathlib.Path(__file__).parents[2]
+from flantune.host import error_text, traces
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,15 +101,16 @@ def check_malformed(job: SplitJob, manifest: Manifest) -> None:
 
 def _sentence(error: Exception) -> str:
     """What a user reads: our own errors as they are, others with their type and place."""
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    text = error_text.sentence(error)
     frames = traceback.extract_tb(error.__traceback__)
-    ours = not frames or _is_ours(pathlib.Path(frames[-1].filename))
+    ours = not frames or traces.is_ours(frames[-1].filename)
     if ours and isinstance(error, ValueError | KeyError | TypeError | FileNotFoundError):
         return text
-    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}: {text}{place}"
-
-
-def _is_ours(file: pathlib.Path) -> bool:
-    """Whether a file is the library's; task modules are not, wherever they lie."""
-    return file.is_relative_to(_LIBRARY) and not file.is_relative_to(shipped.folder() / "tasks")
+    place = traces.users_place(error)
+    if isinstance(error, OSError) and error.strerror:
+        return (
+            f"{text} ({place})" if place else text
+        )  # names the file; that Python's own code met it tells nothing
+    if place is None and frames:
+        place = traces.place(frames[-1].filename, frames[-1].lineno)
+    return f"{type(error).__name__}: {text}{f' ({place})' if place else ''}"

@@ -31,11 +31,15 @@ from flantune.data.store import (
 )
 from flantune.data.store.manifest import Manifest
 from flantune.data.store.split_job import SplitJob, SplitResult
-from flantune.host import atomic
+from flantune.host import atomic, places
 
 
 def prepare_batch(jobs: list[bytes]) -> list[SplitResult | None]:
-    """Results of pickled jobs; None for one that cannot be unpickled here."""
+    """Results of pickled jobs; None for one that cannot be unpickled here.
+
+    Raises:
+        PlaceError: the store cannot be written.
+    """
     task_modules.join()
     results: list[SplitResult | None] = []
     for data in jobs:
@@ -51,12 +55,19 @@ def prepare_batch(jobs: list[bytes]) -> list[SplitResult | None]:
 
 
 def prepare_split(job: SplitJob) -> SplitResult:
-    """Prepares a split unless its content is already in the store; never raises for what a source or task does."""
+    """Prepares a split unless its content is already in the store; never raises for what a source or task does.
+
+    Raises:
+        PlaceError: the store cannot be written. Shards that are finished stay, for the next call.
+    """
     started = time.monotonic()
-    directory = pathlib.Path(store_lib.Store(job.root).split_dir(job.task, job.split))
     try:
-        with _claimed(directory.with_name(f"{job.split}.partial")) as partial:
+        store = store_lib.Store(job.root)
+        directory = pathlib.Path(store.split_dir(job.task, job.split))
+        with _claimed(store, directory.with_name(f"{job.split}.partial")) as partial:
             return _prepare_claimed(job, directory, partial, started)
+    except places.PlaceError:
+        raise  # the same for every split
     except Exception as error:  # one broken source never blocks the others
         return split_job.failed(job.task, job.split, error, time.monotonic() - started)
 
@@ -78,17 +89,21 @@ def _prepare_claimed(
     if (
         manifest is not None
     ):  # another process prepared it while we waited, or only file times changed
-        shutil.rmtree(partial)
+        with store_lib.Store(job.root).writing():
+            shutil.rmtree(partial)
         split_job.check_malformed(job, manifest)
         return split_job.succeeded(manifest, "fresh", time.monotonic() - started)
     try:
         manifest = _finished(job, partial) or shard_writer.ShardWriter(job, partial).run()
+    except places.PlaceError:
+        raise
     except Exception:
         shutil.rmtree(
             partial
         )  # to go on, the source or the task must change; then these shards are of no use
         raise
-    _swap(partial, directory)
+    with store_lib.Store(job.root).writing():
+        _swap(partial, directory)
     return split_job.succeeded(manifest, "prepared", time.monotonic() - started)
 
 
@@ -106,7 +121,8 @@ def _still_good(job: SplitJob, directory: pathlib.Path) -> Manifest | None:
         if content is None or content != manifest.content_sha256:
             return None
         manifest = dataclasses.replace(manifest, source_fingerprint=job.source_fingerprint)
-        atomic.write_text(directory / manifest_lib.FILE_NAME, manifest.to_json())
+        with store_lib.Store(job.root).writing():
+            atomic.write_text(directory / manifest_lib.FILE_NAME, manifest.to_json())
     return manifest
 
 
@@ -125,10 +141,11 @@ def _finished(job: SplitJob, partial: pathlib.Path) -> Manifest | None:
 
 
 @contextlib.contextmanager
-def _claimed(partial: pathlib.Path) -> Iterator[pathlib.Path]:
+def _claimed(store: store_lib.Store, partial: pathlib.Path) -> Iterator[pathlib.Path]:
     """The partial folder, made and locked; waits where another process holds it. The lock ends with its holder."""
     while True:
-        descriptor = _opened(partial)
+        with store.writing():
+            descriptor = _opened(partial)
         if descriptor is None:
             continue
         try:
@@ -146,13 +163,13 @@ def _claimed(partial: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _opened(partial: pathlib.Path) -> int | None:
     """The folder, made where it is not there; None where another process finished with it at the same moment."""
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        partial.mkdir()
     try:
-        partial.mkdir(parents=True, exist_ok=True)
-        return os.open(partial, os.O_RDONLY)
+        return os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
-        return None
-    except FileExistsError:  # `mkdir` found it and, when it looked what it was, did not
-        if partial.is_file():
+        if partial.is_symlink():  # to nothing, and so for ever
             raise
         return None
 
