@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return parsed.run(parsed, bindings)
     except KeyboardInterrupt as error:
-        print("flantune: stopped.", file=sys.stderr)
+        print(f"flantune: {str(error) or 'stopped.'}", file=sys.stderr)
         return error_text.exit_status(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads the rest

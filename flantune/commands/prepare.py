@@ -3,6 +3,7 @@
 import argparse
 
 from flantune.commands import shared
+from flantune.host import interrupts
 
 
 def add(commands: shared.Commands) -> None:
@@ -22,7 +23,11 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
 
     shared.parse_gin(parsed, bindings)
     given = {} if parsed.num_processes is None else {"num_processes": parsed.num_processes}
-    result = gin_files.bind(experiments.prepare, **given)()
+    job = gin_files.bind(experiments.prepare, **given)
+    with interrupts.during(
+        "the preparation; what is prepared is kept, and the same command goes on"
+    ):
+        result = job()
     show.write(
         result.as_json(), show.prepare_table(result), as_json=parsed.json, console=shared.OUT
     )

@@ -8,8 +8,10 @@ import sys
 from absl import logging
 
 from flantune.commands import process_flags, shared
-from flantune.host import error_text
+from flantune.host import error_text, interrupts
 from flantune.run_folder import trained_with
+
+_GOES_ON = "nothing is lost, and the same command goes on"
 
 
 def add(commands: shared.Commands) -> None:
@@ -32,21 +34,21 @@ def add(commands: shared.Commands) -> None:
 
 
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
-    from flantune import experiments
-    from flantune.jobs import gin_files
-    from flantune.views import show
+    with interrupts.during(f"the start of the run; {_GOES_ON}"):
+        from flantune import experiments
+        from flantune.jobs import gin_files
+        from flantune.training import preemption
+        from flantune.views import show
 
-    files = shared.parse_gin(parsed, bindings)
-    run_dir = parsed.run_dir or f"runs/{pathlib.Path(files[-1]).stem}"
-    shared.check_folder("--run_dir", run_dir)
-    flags = {"profile_steps": parsed.profile_steps, "allow_other": tuple(parsed.allow_other)}
-    given = {name: value for name, value in flags.items() if value}
-    job = gin_files.bind(
-        experiments.train, run_dir=run_dir, config_text=gin_files.resolved(), **given
-    )
-    from flantune.training import preemption
-
-    group = process_flags.join(parsed)
+        files = shared.parse_gin(parsed, bindings)
+        run_dir = parsed.run_dir or f"runs/{pathlib.Path(files[-1]).stem}"
+        shared.check_folder("--run_dir", run_dir)
+        flags = {"profile_steps": parsed.profile_steps, "allow_other": tuple(parsed.allow_other)}
+        given = {name: value for name, value in flags.items() if value}
+        job = gin_files.bind(
+            experiments.train, run_dir=run_dir, config_text=gin_files.resolved(), **given
+        )
+        group = process_flags.join(parsed)
     with group.watched(functools.partial(_how_to_continue, run_dir)):
         group.log_place()
         try:
@@ -55,6 +57,10 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
             said = error_text.sentence(stopped)
             print(f"flantune: {said} The same command continues.", file=sys.stderr)
             return 0
+        except KeyboardInterrupt as broken:
+            said = str(broken) or "Stopped in the set-up of the run."
+            num_steps = gin_files.optional_binding(experiments.train, "num_steps")
+            raise interrupts.Interrupted(f"{said} {_how_to_go_on(run_dir, num_steps)}") from broken
     if results is not None and group.index == 0:
         show.write_results(results, as_json=parsed.json, console=shared.OUT)
         logging.info("Report: %s/report.html", run_dir)
@@ -71,3 +77,18 @@ def _how_to_continue(run_dir: str) -> str:
         else f"continues from step {step}"
     )
     return f"Start the same command in all processes again: the run {begins}."
+
+
+def _how_to_go_on(run_dir: str, num_steps: object) -> str:
+    """What is there of a run that Ctrl-C broke, and what finishes it."""
+    from flantune.training import checkpoints
+
+    step = checkpoints.Checkpoints(run_dir).latest_step()
+    if step is None:
+        return f"No step was saved yet: {_GOES_ON}."
+    if step == num_steps:
+        return (
+            f"The run is trained, and step {step} is saved: flantune eval --checkpoint {run_dir} evaluates it, and the "
+            "same command evaluates it and writes the report."
+        )
+    return f"The same command continues from step {step} of {num_steps}."

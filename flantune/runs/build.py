@@ -15,6 +15,7 @@ from flantune.data.input import loading, pipeline
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabularies
 from flantune.evaluation.results import Results
+from flantune.host import interrupts
 from flantune.run_folder import trained_with
 from flantune.runs import (
     assembly,
@@ -47,9 +48,14 @@ def trained(
     """Trains a run to its end and reports, as `experiments.train` says; `log` is opened when the run begins."""
     configs = checked(run_dir, settings, configs)
     wanted = preparation.splits_read(configs.data, configs.evaluation)
-    catalog, store = preparation.opened(configs.data, wanted)
-    run = build(run_dir, settings, configs, catalog, store, clock)
-    return run.report(run.train(configs.checkpoint, config_text, log), notes)
+    with interrupts.during("the preparation of the data"):
+        catalog, store = preparation.opened(configs.data, wanted)
+    with interrupts.during("the set-up of the run"):
+        run = build(run_dir, settings, configs, catalog, store, clock)
+    with interrupts.during("training"):
+        final = run.train(configs.checkpoint, config_text, log)
+    with interrupts.during("the last evaluation"):
+        return run.report(final, notes)
 
 
 def checked(run_dir: str, settings: Settings, configs: RunConfigs) -> RunConfigs:
