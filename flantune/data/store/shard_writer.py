@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import dataclasses
 import itertools
 import json
+import linecache
 import os
 import pathlib
+import traceback
 from typing import Any
 import uuid
 
@@ -269,4 +271,19 @@ def _record_name(number: int) -> str:
 
 def _to_fields_problem(error: Exception, row: task_lib.Row) -> str:
     has = f"; the row has {', '.join(map(repr, row))}" if isinstance(error, KeyError) else ""
-    return f"to_fields raised {type(error).__name__}: {error}{has}"
+    return f"to_fields raised {type(error).__name__}: {error}{has}{_raised_at(error)}"
+
+
+def _raised_at(error: Exception) -> str:
+    """Where in the task's module an error arose, and in which expression, which mostly names the field.
+
+    Example: `, in int(row["stars"]) (my_tasks.py:9)`.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first one is ours
+    if not frames:
+        return ""  # `to_fields` is no Python function, such as `dict`
+    frame = next(one for one in reversed(frames) if one.filename == frames[0].filename)
+    line = linecache.getline(frame.filename, frame.lineno or 0).encode()  # columns count bytes
+    end = frame.end_colno if frame.end_lineno == frame.lineno else None
+    expression = line[frame.colno : end].decode(errors="replace").strip()
+    return f", in {expression or frame.name} ({frame.filename}:{frame.lineno})"

@@ -104,7 +104,7 @@ def test_dropped_and_malformed_rows_are_counted(tmp_path):
     assert manifest.malformed.first[0].endswith(
         "a.jsonl:8: not JSON: Expecting property name enclosed in double quotes at column 2"
     )
-    assert manifest.malformed.first[1].endswith("a.jsonl:10: to_fields raised ValueError: nine")
+    assert "a.jsonl:10: to_fields raised ValueError: nine, in " in manifest.malformed.first[1]
     assert report.as_json()["malformed"] == 2
 
 
@@ -122,6 +122,26 @@ def test_too_many_malformed_rows_stop_the_source(tmp_path):
 def test_a_key_that_the_rows_lack_is_told_with_those_they_have(tmp_path):
     message = error(make_task(to_fields=lambda row: {"x": row["premis"]}), tmp_path)
     assert "train:0: to_fields raised KeyError: 'premis'; the row has 'x', 'answer'" in message
+
+
+def test_the_expression_that_raised_is_told_with_its_place(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"größe": "zwölf"}')
+
+    def to_fields(row):
+        return {"x": "größer", "answer": str(int(row["größe"]))}
+
+    message = error(make_task(source=sources.Jsonl(train="a.jsonl"), to_fields=to_fields), tmp_path)
+    line = to_fields.__code__.co_firstlineno + 1
+    assert f"""in int(row["größe"]) ({__file__}:{line})""" in message
+
+
+def test_the_place_is_in_the_task_and_not_in_what_it_calls(tmp_path):
+    def to_fields(row):
+        return {"x": json.loads(row["x"]), "answer": "b"}
+
+    message = error(make_task(to_fields=to_fields), tmp_path)
+    assert """in json.loads(row["x"]) (""" in message
+    assert "JSONDecodeError" in error(make_task(to_fields=to_fields), tmp_path)
 
 
 # ---- fields
