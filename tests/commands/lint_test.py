@@ -100,9 +100,79 @@ def test_sources_that_are_not_here_leave_the_templates(capsys):
     )
     with testing.task_module("lint_gone", [task]):
         status, text = run(capsys, "lint_gone", "--all")
+        value = json.loads(run(capsys, "lint_gone", "--json")[1])
+        assert cli.main(["lint", "lint_gone", "--vocabulary", "sentencepiece:400"]) == 2
     assert status == 0
-    assert "no_rows" in text
     assert "a repeated word" in text
+    assert "The templates of 1 tasks were checked without rows: lint:gone." in text
+    (found,) = (one for one in value["findings"] if one["code"] == "no_rows")
+    assert found["severity"] == "note"
+    assert "no file 'gone.jsonl' below the data directory '.'" in found["message"]
+    assert value["without_rows"] == ["lint:gone"]
+    assert "no task has any" in capsys.readouterr().err
+
+
+def test_rows_on_which_to_fields_fails_are_an_error(capsys, tmp_path):
+    (tmp_path / "broken_tasks.py").write_text(BROKEN)
+    rows = [{"text": f"{n} of ten", "stars": str(n)} for n in range(20)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        status, text = run(capsys, "broken_tasks", "--json")
+        summary = run(capsys, "broken_tasks", "--vocabulary", "sentencepiece:400")[1]
+        sys.modules.pop("broken_tasks")
+    assert status == 1
+    found = {one["task"]: one for one in json.loads(text)["findings"] if one["task"] != "b:good"}
+    assert {one["code"] for one in found.values()} == {"broken_rows"}
+    message = found["b:raises"]["message"]
+    file = tmp_path / "broken_tasks.py"
+    assert "'b:raises'" in message
+    assert "rows.jsonl:1: to_fields raised TypeError: '>' not supported" in message
+    assert f"""in row["stars"] > 3 ({file}:7)""" in message
+    message = found["b:no_field"]["message"]
+    assert "'b:no_field' needs the field 'text'" in message
+    assert "rows.jsonl:1" in message
+    assert str(file) in message
+    assert "The templates of 2 tasks were checked without rows: b:raises, b:no_field." in summary
+
+
+BROKEN = '''"""Tasks of which two cannot read their rows."""
+import dataclasses
+from flantune import testing
+from flantune.data import sources
+
+def raises(row):
+    return {"text": row["text"], "answer": row["stars"] > 3}
+
+def no_field(row):
+    return {"answer": row["stars"]}
+
+def good(row):
+    return {"text": row["text"], "answer": row["stars"]}
+
+TASKS = [
+    dataclasses.replace(
+        testing.make_task(f"b:{one.__name__}", {"train": []}, to_fields=one),
+        source=sources.Jsonl(train="rows.jsonl"),
+    )
+    for one in (raises, no_field, good)
+]
+'''
+
+
+def test_a_few_rows_that_cannot_be_read_are_a_warning(capsys):
+    rows = [{"text": f"{n} of many", "answer": f"{n}"} for n in range(200)]
+    task = testing.make_task(
+        "lint:few", {"train": rows}, to_fields=lambda row: 1 / int(row["answer"]) and row
+    )
+    with testing.task_module("lint_few", [task]):
+        status, text = run(capsys, "lint_few", "--json")
+    (found,) = json.loads(text)["findings"]
+    assert (status, found["code"]) == (0, "malformed_rows")
+    assert (
+        "1 of 200 rows of 'train' cannot be read: train:0: to_fields raised Zero"
+        in (found["message"])
+    )
 
 
 def test_without_a_module_there_is_nothing_to_check(capsys):

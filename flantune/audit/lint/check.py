@@ -1,9 +1,10 @@
 """`lint`: looks for what goes wrong with tasks in silence: in their rows, their wordings, and their wordings' tokens.
 
-    lint_rows.py     degenerate tasks, from all prepared rows of a split; lint_leaks.py: answers that a prompt gives away
-    lint_wording.py  templates as text
-    lint_tokens.py   templates through a vocabulary
-    lint_ids.py      plain SeqIO tasks, whose rows are ids
+    unprepared.py  rows that are not here, or that `to_fields` cannot read
+    rows.py        degenerate tasks, from all prepared rows of a split; leaks.py: answers that a prompt gives away
+    wording.py     templates as text
+    tokens.py      templates through a vocabulary
+    ids.py         plain SeqIO tasks, whose rows are ids
 
 `findings.py` lists the codes, and how a module allows one. `flantune lint` shows the findings.
 """
@@ -17,6 +18,7 @@ from flantune.audit.lint import (
     ids as lint_ids,
     rows as lint_rows,
     tokens as lint_tokens,
+    unprepared as lint_unprepared,
     wording as lint_wording,
 )
 from flantune.audit.lint.findings import Finding
@@ -47,11 +49,13 @@ def lint(
     vocabulary: vocabulary_lib.Vocabulary,
     *,
     splits: Mapping[str, str],
+    failures: Sequence[lint_unprepared.Failure] = (),
 ) -> list[Finding]:
     """The findings of some tasks of a catalog; those that a module allows are marked.
 
     Args:
         splits: the split to check of each task. Where it is not prepared only the templates are checked.
+        failures: splits that could not be prepared; what the store still has of them is not looked at.
 
     Raises:
         KeyError: a module allows a code, or names a task, that does not exist.
@@ -61,11 +65,11 @@ def lint(
     findings: list[Finding] = []
     for name, split in splits.items():
         task = catalog.tasks[name]
-        manifest = store.manifest(task, split)
+        failed = {one.split: one for one in failures if one.task == name}
+        manifest = None if split in failed else store.manifest(task, split)
+        findings += lint_unprepared.check(catalog, task, {split: manifest}, failed)
         sample: list[prompting.Prompt] = []
         if manifest is None:
-            message = f"The split {split!r} is not prepared."
-            findings.append(Finding(code="no_rows", task=name, message=message))
             findings += () if task.is_tokenized else lint_wording.check(task, (), ())
         elif task.is_tokenized:
             findings += lint_ids.check(task, manifest, store.reader(manifest), vocabulary)

@@ -101,8 +101,18 @@ CODES = {
     # The rows.
     "no_rows": Code(
         "note",
-        "only the templates were checked",
-        "Put the source files below --data_dir, and run lint again.",
+        "rows are not here, and were not checked",
+        "Put what the finding names below --data_dir, and run lint again.",
+    ),
+    "broken_rows": Code(
+        "error",
+        "rows are here, and cannot be prepared",
+        "Mend to_fields, or the file; a run would stop here too.",
+    ),
+    "malformed_rows": Code(
+        "warning",
+        "some rows cannot be read, and are left out",
+        "Mend to_fields, or the file; DataConfig.max_malformed_fraction says how many may be.",
     ),
     "single_label": Code(
         "error",

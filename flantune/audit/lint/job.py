@@ -12,7 +12,11 @@ import rich.console
 import rich.table
 import rich.text
 
-from flantune.audit.lint import check as lint_lib, findings as lint_findings
+from flantune.audit.lint import (
+    check as lint_lib,
+    findings as lint_findings,
+    unprepared as lint_unprepared,
+)
 from flantune.audit.lint.findings import Finding
 from flantune.configs import DataConfig
 from flantune.data import catalog as catalog_lib, names as names_lib, task as task_lib
@@ -33,6 +37,7 @@ class Report:
         vocabulary: by the config's name.
         splits: the split of each task that was checked.
         skipped: plain SeqIO members that could not be looked at, and why.
+        without_rows: tasks of which only the templates were checked.
     """
 
     modules: tuple[str, ...]
@@ -40,6 +45,7 @@ class Report:
     splits: dict[str, str]
     findings: tuple[Finding, ...]
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
+    without_rows: tuple[str, ...] = ()
 
     @property
     def has_errors(self) -> bool:
@@ -52,6 +58,7 @@ class Report:
             "vocabulary": self.vocabulary,
             "splits": self.splits,
             "skipped": self.skipped,
+            "without_rows": list(self.without_rows),
             "counts": {
                 code: {"findings": len(found), "tasks": len({one.task for one in found})}
                 for code, found in by_code(self.findings).items()
@@ -85,14 +92,24 @@ def lint(*, data: DataConfig, tasks: str = "*") -> Report:
         raise KeyError(names_lib.unknown("You asked to check the split", data.split, known))
     splits = {name: _split(catalog.tasks[name], data.split) for name in chosen}
     wanted = [(catalog.tasks[name], (split,)) for name, split in splits.items()]
-    prepare_lib.prepare(wanted, store, folder)  # what fails is logged, and then a finding
-    findings = lint_lib.lint(catalog, store, _vocabulary(catalog, store, data), splits=splits)
+    prepared = prepare_lib.prepare(
+        wanted, store, folder, max_malformed_fraction=data.max_malformed_fraction
+    )
+    failures = lint_unprepared.failures(wanted, prepared, folder)
+    findings = lint_lib.lint(
+        catalog,
+        store,
+        _vocabulary(catalog, store, data, failures),
+        splits=splits,
+        failures=failures,
+    )
     return Report(
         modules=catalog.modules,
         vocabulary=data.vocabulary,
         splits=splits,
         findings=tuple(findings),
         skipped=skipped,
+        without_rows=tuple(one.task for one in failures if one.split == splits[one.task]),
     )
 
 
@@ -121,18 +138,33 @@ def _split(task: task_lib.InstructionTask, split: str) -> str:
 
 
 def _vocabulary(
-    catalog: catalog_lib.Catalog, store: store_lib.Store, data: DataConfig
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+    data: DataConfig,
+    failures: Sequence[lint_unprepared.Failure],
 ) -> vocabulary_lib.Vocabulary:
-    """The config's vocabulary; one that is trained is the run's or, without a run, that of all prepared tasks together."""
+    """The config's vocabulary.
+
+    One that is trained is the run's or, without a run or without all of its rows, that of all prepared tasks together.
+
+    Raises:
+        ValueError: it is to be trained, and no task has rows.
+    """
+    failed = {one.task for one in failures if one.split == data.split}
 
     def bind() -> loading.BoundMixture:
-        if data.mixture:
+        if data.mixture and not failed:
             return loading.bind_mixture(catalog, store, data.mixture, split=data.split)
         prepared = {
             name: task
             for name, task in catalog.tasks.items()
-            if store.manifest(task, data.split) is not None
+            if name not in failed and store.manifest(task, data.split) is not None
         }
+        if not prepared:
+            reasons = " ".join(one.error for one in failures[:1])
+            raise ValueError(
+                f"{data.vocabulary} is trained on rows, and no task has any: name another one with --vocabulary. {reasons}"
+            )
         every = dataclasses.replace(catalog, tasks=prepared, mixtures={})
         return loading.bind_mixture(every, store, "*", split=data.split)
 
@@ -193,7 +225,15 @@ def text(report: Report, *, show_all: bool) -> rich.console.Group:
             f"{len(report.splits):,} tasks with the vocabulary {report.vocabulary}: {found}; allowed: {allowed:,}."
         )
     )
+    if report.without_rows:
+        parts.append(rich.text.Text(_without_rows(report.without_rows)))
     return rich.console.Group(*parts)
+
+
+def _without_rows(tasks: Sequence[str]) -> str:
+    shown = ", ".join(tasks[:_MAX_TASKS])
+    more = f" and {len(tasks) - _MAX_TASKS:,} more" if len(tasks) > _MAX_TASKS else ""
+    return f"The templates of {len(tasks):,} tasks were checked without rows: {shown}{more}."
 
 
 def _task_rows(findings: Sequence[Finding], limit: int | None) -> Iterator[list[rich.text.Text]]:
