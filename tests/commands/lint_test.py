@@ -71,7 +71,7 @@ def test_what_is_allowed_is_no_error(capsys, module):
     assert status == 0
     assert "0 errors, 1 warnings, 0 notes; allowed: 1." in text
     assert "All 20 rows" not in text
-    assert "All 20 rows" in run(capsys, "lint_command_tasks", "--all")[1]
+    assert "All 20 rows" in run(capsys, "lint_command_tasks", "--notes")[1]
 
 
 def test_a_trained_vocabulary_without_a_run(capsys):
@@ -89,6 +89,35 @@ def test_a_run_file_brings_modules_and_vocabulary(capsys, tmp_path):
     assert "with the vocabulary bytes+100" in run(capsys, "run.gin")[1]
 
 
+def test_a_run_file_has_the_tasks_of_its_mixture_checked(capsys, tmp_path):
+    header = "from __gin__ import dynamic_registration\nfrom flantune import configs\n"
+    values = {"modules": ("lint_command_tasks",), "vocabulary": "bytes", "mixture": "lint:good"}
+    values |= {"inputs_length": 32, "targets_length": 8, "batch_size": 1}
+    lines = [f"configs.DataConfig.{key} = {value!r}" for key, value in values.items()]
+    (tmp_path / "run.gin").write_text(header + "\n".join(lines) + "\n")
+    status, text = run(capsys, "run.gin")
+    assert status == 0
+    assert "1 tasks of 'lint:good' with the vocabulary bytes: 0 errors" in text
+    assert "lint:same" not in text
+    value = json.loads(run(capsys, "run.gin", "--json")[1])
+    assert (value["mixture"], list(value["splits"])) == ("lint:good", ["lint:good"])
+    for more in (["--all"], ["lint_command_tasks"]):
+        status, text = run(capsys, "run.gin", *more)
+        assert status == 1
+        assert "2 tasks with the vocabulary bytes" in text
+    assert cli.main(["lint", "run.gin", "--task", "lint:same"]) == 2
+    assert "'lint:same', which 'lint:good' does not have; --all takes" in capsys.readouterr().err
+    assert run(capsys, "run.gin", "--task", "lint:same", "--all")[0] == 1
+    assert run(capsys, "run.gin", "lint:good")[0] == 0
+
+
+def test_a_task_alone_is_searched_in_all_modules(capsys):
+    assert run(capsys, "quickstart:sort_numbers", "lint:*")[0] == 2  # none of tasks/ has these
+    status, text = run(capsys, "quickstart:sort_numbers", "--json")
+    assert status == 0
+    assert json.loads(text)["splits"] == {"quickstart:sort_numbers": "train"}
+
+
 def test_sources_that_are_not_here_leave_the_templates(capsys):
     task = InstructionTask(
         name="lint:gone",
@@ -99,7 +128,7 @@ def test_sources_that_are_not_here_leave_the_templates(capsys):
         metrics=(),
     )
     with testing.task_module("lint_gone", [task]):
-        status, text = run(capsys, "lint_gone", "--all")
+        status, text = run(capsys, "lint_gone", "--notes")
         value = json.loads(run(capsys, "lint_gone", "--json")[1])
         assert cli.main(["lint", "lint_gone", "--vocabulary", "sentencepiece:400"]) == 2
     assert status == 0
@@ -175,7 +204,10 @@ def test_a_few_rows_that_cannot_be_read_are_a_warning(capsys):
     )
 
 
-def test_without_a_module_there_is_nothing_to_check(capsys):
+def test_without_a_name_there_is_nothing_to_check(capsys):
     assert cli.main(["lint"]) == 2
+    (sentence,) = capsys.readouterr().err.strip().split("\n")
+    for example in ("gin/runs/quickstart.gin", "tasks.quickstart", "quickstart:sort_numbers"):
+        assert example in sentence
     assert cli.main(["lint", "no_such_module"]) == 2
     assert "cannot be imported" in capsys.readouterr().err

@@ -49,19 +49,20 @@ def lint(
     vocabulary: vocabulary_lib.Vocabulary,
     *,
     splits: Mapping[str, str],
+    settings: Mapping[str, Sequence[prompting.PromptSetting]] | None = None,
     failures: Sequence[lint_unprepared.Failure] = (),
 ) -> list[Finding]:
     """The findings of some tasks of a catalog; those that a module allows are marked.
 
     Args:
         splits: the split to check of each task. Where it is not prepared only the templates are checked.
+        settings: in which each task is used; None: in all that it has templates for, with exemplars and without.
         failures: splits that could not be prepared; what the store still has of them is not looked at.
 
     Raises:
         KeyError: a module allows a code, or names a task, that does not exist.
     """
     tokens = lint_tokens.TokenCheck(vocabulary)
-    separators = _separators(catalog)
     findings: list[Finding] = []
     for name, split in splits.items():
         task = catalog.tasks[name]
@@ -76,33 +77,44 @@ def lint(
         else:
             reader = store.reader(manifest)
             rows = _sample_rows(task, reader)
-            sample = list(_prompts(task, split, reader, rows))
+            shown = None if settings is None else settings[name]
+            sample = list(_prompts(task, split, reader, rows, shown))
             findings += lint_rows.check(task, reader)
             findings += lint_wording.check(task, tuple(manifest.schema), reader.fetch(rows))
         if not task.is_tokenized:
-            shown = lint_tokens.Sample(prompts=sample, separators=separators)
-            findings += tokens.check(task, shown)
+            separators = _separators(catalog, None if settings is None else settings[name])
+            findings += tokens.check(
+                task, lint_tokens.Sample(prompts=sample, separators=separators)
+            )
     return lint_findings.allow(findings, _allowed(catalog))
 
 
 def _allowed(catalog: catalog_lib.Catalog) -> list[lint_findings.Allowed]:
     allowed = []
-    for module in catalog.modules:
-        own = getattr(task_modules.load(module), lint_findings.ALLOW, {})
-        lint_findings.check_allowed(own, module, catalog.tasks)
+    for name in catalog.modules:
+        module = task_modules.load(name)
+        own = getattr(module, lint_findings.ALLOW, {})
+        families = [
+            one.name for one in getattr(module, "TASKS", ()) if isinstance(one, task_lib.TaskFamily)
+        ]
+        known = (*catalog.tasks, *catalog.may_be_absent)
+        lint_findings.check_allowed(own, name, known, families)
         allowed.append(own)
     return allowed
 
 
-def _separators(catalog: catalog_lib.Catalog) -> list[prompting.Separators]:
-    """What may stand between exemplars: the default, and what the modules' few-shot settings have."""
-    own = [
+def _separators(
+    catalog: catalog_lib.Catalog, settings: Sequence[prompting.PromptSetting] | None
+) -> list[prompting.Separators]:
+    """What may stand between exemplars in some settings; None: the default, and what the modules' settings have."""
+    used = [prompting.PromptSetting(shots=1), *catalog.settings.values()]
+    found = [
         separators
-        for setting in catalog.settings.values()
+        for setting in (used if settings is None else settings)
         if setting.is_few_shot
-        for separators in setting.separators
+        for separators in setting.separators or (prompting.Separators(),)
     ]
-    return list(dict.fromkeys([prompting.Separators(), *own]))
+    return list(dict.fromkeys(found))
 
 
 def _sample_rows(task: task_lib.InstructionTask, reader: store_lib.Reader) -> list[int]:
@@ -113,16 +125,14 @@ def _sample_rows(task: task_lib.InstructionTask, reader: store_lib.Reader) -> li
 
 
 def _prompts(
-    task: task_lib.InstructionTask, split: str, reader: store_lib.Reader, rows: Sequence[int]
+    task: task_lib.InstructionTask,
+    split: str,
+    reader: store_lib.Reader,
+    rows: Sequence[int],
+    used: Sequence[prompting.PromptSetting] | None,
 ) -> Iterator[prompting.Prompt]:
-    """Rows rendered without exemplars, some for each kind and group of templates that the task has."""
-    groups = dict.fromkeys(template.group for template in task.templates)
-    settings = [
-        setting
-        for kind in _KINDS
-        for group in groups
-        if members_lib.supports(task, setting := dataclasses.replace(kind, group=group))
-    ]
+    """Rows rendered without exemplars, some in each setting; without settings, for each kind and group of templates."""
+    settings = _kinds(task) if used is None else list(dict.fromkeys(map(_without_shots, used)))
     share = max(_MIN_ROWS, len(rows) // len(settings))
     for setting in settings:
         member = members_lib.make_member(
@@ -130,3 +140,23 @@ def _prompts(
         )
         requests = [prompts_lib.Request(member, row, 0) for row in rows[:share]]
         yield from (one for one in prompts_lib.render(requests, seed=0) if one)
+
+
+def _kinds(task: task_lib.InstructionTask) -> list[prompting.PromptSetting]:
+    """Settings that together use all templates of a task."""
+    groups = dict.fromkeys(template.group for template in task.templates)
+    return [
+        setting
+        for kind in _KINDS
+        for group in groups
+        if members_lib.supports(task, setting := dataclasses.replace(kind, group=group))
+    ]
+
+
+def _without_shots(setting: prompting.PromptSetting) -> prompting.PromptSetting:
+    """The setting of an exemplar: the same wordings, and nothing around them."""
+    if not setting.is_few_shot:
+        return setting
+    return dataclasses.replace(
+        setting, shots=0, label_balanced=False, separators=(), max_input_tokens=None
+    )

@@ -7,7 +7,7 @@ A module may allow a code for some of its tasks, with the reason:
 Read `check.py` next: it runs the checks.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 import dataclasses
 import fnmatch
 
@@ -238,11 +238,18 @@ class Finding:
         }
 
 
-def check_allowed(allowed: Allowed, module: str, tasks: Iterable[str]) -> None:
-    """Raises KeyError where a module allows a code, or names a pattern of tasks, that does not exist."""
+def check_allowed(
+    allowed: Allowed, module: str, tasks: Iterable[str], families: Collection[str] = ()
+) -> None:
+    """Raises KeyError where a module allows a code, or names a pattern of tasks, that does not exist.
+
+    Args:
+        families: of the module; which tasks such a one has is known only where its files are.
+    """
     tasks = list(tasks)
     for pattern, codes in allowed.items():
-        if not fnmatch.filter(tasks, pattern):
+        in_family = pattern.partition(":")[0] in families
+        if not in_family and not fnmatch.filter(tasks, pattern):
             raise KeyError(names_lib.unknown(f"{module}.{ALLOW} names the task", pattern, tasks))
         for code in codes:
             if code not in CODES:

@@ -3,7 +3,7 @@
 The checks: `check.py`. Every code, its severity and what to do: `findings.py`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import fnmatch
 
@@ -12,6 +12,7 @@ import rich.console
 import rich.table
 import rich.text
 
+from flantune import prompting
 from flantune.audit.lint import (
     check as lint_lib,
     findings as lint_findings,
@@ -34,13 +35,15 @@ class Report:
     """What was checked and found.
 
     Attributes:
+        mixture: whose tasks were checked, in the settings that it has them in; "" where all of the modules' were.
         vocabulary: by the config's name.
         splits: the split of each task that was checked.
-        skipped: plain SeqIO members that could not be looked at, and why.
+        skipped: members that could not be looked at, and why.
         without_rows: tasks of which only the templates were checked.
     """
 
     modules: tuple[str, ...]
+    mixture: str
     vocabulary: str
     splits: dict[str, str]
     findings: tuple[Finding, ...]
@@ -55,6 +58,7 @@ class Report:
     def as_json(self) -> dict[str, object]:
         return {
             "modules": list(self.modules),
+            "mixture": self.mixture,
             "vocabulary": self.vocabulary,
             "splits": self.splits,
             "skipped": self.skipped,
@@ -67,24 +71,31 @@ class Report:
         }
 
 
-def lint(*, data: DataConfig, tasks: str = "*") -> Report:
-    """Checks the tasks of the config's modules, and the plain SeqIO tasks that its mixtures reach. Prepares what is missing.
+def lint(*, data: DataConfig, tasks: Sequence[str] = (), every_task: bool = False) -> Report:
+    """Checks the tasks of the config's mixture, in its settings; without a mixture, those of its modules in all settings.
+
+    Prepares what is missing.
 
     Args:
         data: its split is checked; of a task that lacks it, its first one. Plain SeqIO tasks are those of its mixture or,
             without one, of all its modules' mixtures; they are prepared for its lengths and vocabulary.
-        tasks: pattern of the names of the tasks to check.
+        tasks: names, or patterns of names, of the tasks to check; none: all.
+        every_task: those of the modules that are not in the mixture too.
 
     Raises:
-        KeyError: no task matches, or none has the split.
+        KeyError: a name or pattern matches no task, or none has the split.
     """
     store, folder = loading.open_store(data), loading.data_dir(data)
-    catalog = catalog_lib.load(data.modules, store, folder)
+    mixture = "" if every_task else data.mixture
+    catalog = catalog_lib.load(
+        data.modules, store, folder, skip_absent=data.skip_absent and bool(mixture)
+    )
     catalog, skipped = _with_seqio_tasks(catalog, store, data, tasks)
-    chosen = fnmatch.filter(catalog.tasks, tasks)
-    if not chosen:
-        problem = names_lib.unknown("You asked to check the task", tasks, catalog.tasks)
-        raise KeyError(" ".join([problem, *catalog.problems]))
+    settings = None
+    if mixture:
+        settings = _settings(catalog, mixture, skipped)
+        skipped |= dict.fromkeys(catalog.absent(mixture), "It is absent, and the run does without.")
+    chosen = _chosen(catalog, mixture, list(catalog.tasks if settings is None else settings), tasks)
     known = {split for name in chosen for split in catalog.tasks[name].source.splits}
     if (
         data.split not in known and data.split != DataConfig.split
@@ -101,10 +112,12 @@ def lint(*, data: DataConfig, tasks: str = "*") -> Report:
         store,
         _vocabulary(catalog, store, data, failures),
         splits=splits,
+        settings=settings,
         failures=failures,
     )
     return Report(
         modules=catalog.modules,
+        mixture=mixture,
         vocabulary=data.vocabulary,
         splits=splits,
         findings=tuple(findings),
@@ -113,13 +126,62 @@ def lint(*, data: DataConfig, tasks: str = "*") -> Report:
     )
 
 
+def _settings(
+    catalog: catalog_lib.Catalog, mixture: str, skipped: Mapping[str, str]
+) -> dict[str, list[prompting.PromptSetting]]:
+    """The tasks of a mixture, each with the settings that the mixture has it in."""
+    try:
+        members = catalog.members(mixture)
+    except KeyError as error:
+        if skipped:  # a member that is named and could not be made
+            raise KeyError(" ".join([error.args[0], *skipped.values()])) from error
+        raise
+    found: dict[str, list[prompting.PromptSetting]] = {}
+    for member in members:
+        found.setdefault(catalog.task(member).name, []).append(catalog.setting(member))
+    return found
+
+
+def _chosen(
+    catalog: catalog_lib.Catalog, mixture: str, names: Sequence[str], patterns: Sequence[str]
+) -> list[str]:
+    """Those of some tasks that any pattern matches, in their order.
+
+    Raises:
+        KeyError: a pattern matches none of them.
+    """
+    for pattern in patterns:
+        if fnmatch.filter(names, pattern):
+            continue
+        if mixture and fnmatch.filter(catalog.tasks, pattern):
+            raise KeyError(
+                f"You asked to check the task {pattern!r}, which {mixture!r} does not have; --all takes every task of the "
+                "modules."
+            )
+        problem = names_lib.unknown("You asked to check the task", pattern, names)
+        raise KeyError(" ".join([problem, *catalog.problems]))
+    if not names:
+        raise KeyError(" ".join(["The modules have no task to check.", *catalog.problems]))
+    return [
+        name
+        for name in names
+        if not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+
+
 def _with_seqio_tasks(
-    catalog: catalog_lib.Catalog, store: store_lib.Store, data: DataConfig, tasks: str
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+    data: DataConfig,
+    tasks: Sequence[str],
 ) -> tuple[catalog_lib.Catalog, dict[str, str]]:
-    """The catalog with the plain SeqIO tasks that some mixtures or the pattern reach, and why others are not there."""
+    """The catalog with the plain SeqIO tasks that some mixtures or names reach, and why others are not there."""
     names = [data.mixture] if data.mixture else list(catalog.mixtures)
-    if tasks.startswith(seqio_tasks.PREFIX) and not names_lib.is_pattern(tasks):
-        names.append(tasks)
+    names += [
+        name
+        for name in tasks
+        if name.startswith(seqio_tasks.PREFIX) and not names_lib.is_pattern(name)
+    ]
     reached = seqio_tasks.reached(catalog, names)
     try:
         extended = seqio_tasks.extend(catalog, names, data, store)
@@ -222,7 +284,8 @@ def text(report: Report, *, show_all: bool) -> rich.console.Group:
     found = ", ".join(f"{count:,} {severity}s" for severity, count in counts.items())
     parts.append(
         rich.text.Text(
-            f"{len(report.splits):,} tasks with the vocabulary {report.vocabulary}: {found}; allowed: {allowed:,}."
+            f"{len(report.splits):,} tasks{f' of {report.mixture!r}' if report.mixture else ''} with the vocabulary "
+            f"{report.vocabulary}: {found}; allowed: {allowed:,}."
         )
     )
     if report.without_rows:

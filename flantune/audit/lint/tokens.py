@@ -27,7 +27,7 @@ Problem = tuple[str, str, int | None]  # code, message, template
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Rendered rows of a task without exemplars, and the separators that its few-shot prompts may get."""
+    """Rendered rows of a task without exemplars, and the separators that its few-shot prompts may get; none: it has no such."""
 
     prompts: Sequence[prompting.Prompt]
     separators: Sequence[prompting.Separators]
@@ -121,7 +121,7 @@ class TokenCheck:
                 yield "lost_whitespace", f"The inputs lose {' and '.join(lost)}.", number
 
     def _boundaries(self, task: task_lib.InstructionTask, sample: Sample) -> Iterator[Problem]:
-        for number, template in lint_findings.wordings(task):
+        for number, template in lint_findings.wordings(task) if sample.separators else ():
             own = [prompt for prompt in sample.prompts if prompt.template == number]
             found: dict[tuple[str, str], None] = {}  # several separators may have one problem
             for separators in [template.separators] if template.separators else sample.separators:

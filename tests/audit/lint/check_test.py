@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from flantune import testing
+from flantune import prompting, testing
 from flantune.audit.lint import check as lint, findings as lint_findings
 from flantune.data import catalog as catalog_lib
 from flantune.data.vocabularies import vocabulary
@@ -24,14 +24,18 @@ BAD = testing.make_task(
 )
 
 
-def findings(tmp_path, *, allow=None, splits=None, prepare=(GOOD, BAD)):
+def findings(tmp_path, *, allow=None, splits=None, prepare=(GOOD, BAD), **options):
     store = testing.prepare(prepare, tmp_path / "store")
     with testing.task_module("lint_tasks", [GOOD, BAD]):
         if allow is not None:
             sys.modules["lint_tasks"].LINT_ALLOW = allow
         catalog = catalog_lib.load(["lint_tasks"], store, tmp_path)
         return lint.lint(
-            catalog, store, BYTES, splits=splits or {"t:good": "train", "t:bad": "train"}
+            catalog,
+            store,
+            BYTES,
+            splits=splits or {"t:good": "train", "t:bad": "train"},
+            **options,
         )
 
 
@@ -69,6 +73,23 @@ def test_a_module_allows_codes_with_a_reason(tmp_path):
 def test_what_is_allowed_must_exist(tmp_path, allow, message):
     with pytest.raises(KeyError, match=message):
         findings(tmp_path, allow=allow)
+
+
+def test_boundaries_of_exemplars_are_checked_in_the_settings_that_are_used(tmp_path):
+    same = prompting.Separators(x_y_delimiter=" ", example_separator=" ")
+    settings = {
+        "one": prompting.PromptSetting(),
+        "few": prompting.PromptSetting(shots=2, separators=(same,)),
+    }
+
+    def codes(*names):
+        used = {"t:bad": [settings[name] for name in names]}
+        found = findings(tmp_path, splits={"t:bad": "train"}, settings=used)
+        return [one.code for one in found if "boundary" in one.code]
+
+    assert codes("one") == []
+    assert set(codes("few")) == {"lost_boundary"}
+    assert codes("one", "few") == codes("few")
 
 
 def test_without_rows_the_templates_are_still_checked(tmp_path):
