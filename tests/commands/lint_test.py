@@ -211,3 +211,25 @@ def test_without_a_name_there_is_nothing_to_check(capsys):
         assert example in sentence
     assert cli.main(["lint", "no_such_module"]) == 2
     assert "cannot be imported" in capsys.readouterr().err
+
+
+def test_a_file_named_for_both_splits_is_an_error(capsys):
+    task = testing.make_task("lint:twice", {"train": GOOD, "test": GOOD[:10]})
+    with testing.task_module("lint_twice", [task]):
+        status, text = run(capsys, "lint_twice")
+        sys.modules["lint_twice"].LINT_ALLOW = {
+            "lint:twice": {"split_in_train": "there are only ten numbers"}
+        }
+        allowed, _ = run(capsys, "lint_twice")
+    assert (status, allowed) == (1, 0)
+    assert "The inputs of 10 of 10 rows of 'test' (100.00%) stand in 'train'" in text
+
+
+def test_a_split_that_fails_beside_the_one_to_check_is_told(capsys):
+    task = testing.make_task("lint:half", {"train": GOOD, "test": [{"text": "x"}]})
+    with testing.task_module("lint_half", [task]):
+        status, text = run(capsys, "lint_half", "--json")
+    (found,) = json.loads(text)["findings"]
+    assert (status, found["code"]) == (1, "broken_rows")
+    assert "The rows of 'test' cannot be prepared." in found["message"]
+    assert json.loads(text)["without_rows"] == []

@@ -2,6 +2,7 @@
 
     unprepared.py  rows that are not here, or that `to_fields` cannot read
     rows.py        degenerate tasks, from all prepared rows of a split; leaks.py: answers that a prompt gives away
+    splits.py      rows of other splits that stand in train
     wording.py     templates as text
     tokens.py      templates through a vocabulary
     ids.py         plain SeqIO tasks, whose rows are ids
@@ -9,7 +10,7 @@
 `findings.py` lists the codes, and how a module allows one. `flantune lint` shows the findings.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 import dataclasses
 
 from flantune import prompting
@@ -17,6 +18,7 @@ from flantune.audit.lint import (
     findings as lint_findings,
     ids as lint_ids,
     rows as lint_rows,
+    splits as lint_splits,
     tokens as lint_tokens,
     unprepared as lint_unprepared,
     wording as lint_wording,
@@ -29,7 +31,7 @@ from flantune.data import (
     task_modules,
 )
 from flantune.data.input import prompts as prompts_lib
-from flantune.data.store import reader as store_lib
+from flantune.data.store import manifest as manifest_lib, reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import choice
 
@@ -55,7 +57,8 @@ def lint(
     """The findings of some tasks of a catalog; those that a module allows are marked.
 
     Args:
-        splits: the split to check of each task. Where it is not prepared only the templates are checked.
+        splits: the split to check of each task. Where it is not prepared only the templates are checked. All others that
+            are prepared are compared with train.
         settings: in which each task is used; None: in all that it has templates for, with exemplars and without.
         failures: splits that could not be prepared; what the store still has of them is not looked at.
 
@@ -66,27 +69,56 @@ def lint(
     findings: list[Finding] = []
     for name, split in splits.items():
         task = catalog.tasks[name]
+        used = None if settings is None else settings[name]
         failed = {one.split: one for one in failures if one.task == name}
-        manifest = None if split in failed else store.manifest(task, split)
-        findings += lint_unprepared.check(catalog, task, {split: manifest}, failed)
-        sample: list[prompting.Prompt] = []
-        if manifest is None:
-            findings += () if task.is_tokenized else lint_wording.check(task, (), ())
-        elif task.is_tokenized:
-            findings += lint_ids.check(task, manifest, store.reader(manifest), vocabulary)
-        else:
-            reader = store.reader(manifest)
-            rows = _sample_rows(task, reader)
-            shown = None if settings is None else settings[name]
-            sample = list(_prompts(task, split, reader, rows, shown))
-            findings += lint_rows.check(task, reader)
-            findings += lint_wording.check(task, tuple(manifest.schema), reader.fetch(rows))
+        manifests = _manifests(task, split, store, failed)
+        readers = {one: store.reader(found) for one, found in manifests.items() if found}
+        findings += lint_unprepared.check(catalog, task, manifests, failed)
+        findings += lint_splits.check(task, readers)
         if not task.is_tokenized:
-            separators = _separators(catalog, None if settings is None else settings[name])
-            findings += tokens.check(
-                task, lint_tokens.Sample(prompts=sample, separators=separators)
-            )
+            separators = _separators(catalog, used)
+            findings += _check_text(task, split, readers.get(split), used, separators, tokens)
+        elif split in readers:
+            findings += lint_ids.check(task, readers[split], vocabulary)
     return lint_findings.allow(findings, _allowed(catalog))
+
+
+def _manifests(
+    task: task_lib.InstructionTask,
+    split: str,
+    store: store_lib.Store,
+    failed: Collection[str],
+) -> dict[str, manifest_lib.Manifest | None]:
+    """Of the split to check, and of each other one that is prepared or could not be; None: it has no rows to look at."""
+    found = {
+        one: None if one in failed else store.manifest(task, one)
+        for one in dict.fromkeys((split, *task.source.splits))
+    }
+    return {
+        one: manifest
+        for one, manifest in found.items()
+        if manifest or one == split or one in failed
+    }
+
+
+def _check_text(
+    task: task_lib.InstructionTask,
+    split: str,
+    reader: store_lib.Reader | None,
+    used: Sequence[prompting.PromptSetting] | None,
+    separators: Sequence[prompting.Separators],
+    tokens: lint_tokens.TokenCheck,
+) -> Iterator[Finding]:
+    """Findings of a task's templates, and of the rows of a split where it has them."""
+    prompts: list[prompting.Prompt] = []
+    if reader is None:
+        yield from lint_wording.check(task, (), ())
+    else:
+        rows = _sample_rows(task, reader)
+        prompts = list(_prompts(task, split, reader, rows, used))
+        yield from lint_rows.check(task, reader)
+        yield from lint_wording.check(task, tuple(reader.manifest.schema), reader.fetch(rows))
+    yield from tokens.check(task, lint_tokens.Sample(prompts=prompts, separators=separators))
 
 
 def _allowed(catalog: catalog_lib.Catalog) -> list[lint_findings.Allowed]:

@@ -1,9 +1,18 @@
 """What a prompt of a row shows, and its right answers: for the checks of rows. Read `rows.py` next."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from flantune.data import task as task_lib
+from flantune.data.store import reader as store_lib
 from flantune.prompting import filters, rendering, template as template_lib
+
+_CHUNK = 1000  # rows read at a time
+
+
+def read(reader: store_lib.Reader) -> Iterator[rendering.Fields]:
+    """Every row of a split, in order."""
+    for first in range(0, len(reader), _CHUNK):
+        yield from reader.fetch(range(first, min(first + _CHUNK, len(reader))))
 
 
 def input_fields(task: task_lib.InstructionTask) -> tuple[str, ...]:

@@ -114,6 +114,21 @@ CODES = {
         "some rows cannot be read, and are left out",
         "Mend to_fields, or the file; DataConfig.max_malformed_fraction says how many may be.",
     ),
+    "split_in_train": Code(
+        "error",
+        "most rows of another split are rows of train",
+        "Name another file or slice for one of the splits; see audit/lint/splits.py for tasks of few inputs.",
+    ),
+    "rows_in_train": Code(
+        "warning",
+        "rows of another split stand in train",
+        "Drop them in one of the splits, or take splits by hash of the inputs (sources.Grouped).",
+    ),
+    "few_rows_in_train": Code(
+        "note",
+        "a few rows of another split stand in train, as in most published sets",
+        "Drop them in one of the splits where scores must be exact.",
+    ),
     "single_label": Code(
         "error",
         "every row has the same answer",

@@ -7,21 +7,19 @@ one target only, sorted rows and duplicates, as in tasks with text. Read `check.
 from collections.abc import Iterator
 import dataclasses
 
-from flantune.audit.lint import rows as lint_rows
+from flantune.audit.lint import fields as lint_fields, rows as lint_rows
 from flantune.audit.lint.findings import Finding
 from flantune.data import task as task_lib
 from flantune.data.plain_seqio import tasks as seqio_tasks
-from flantune.data.store import manifest as manifest_lib, reader as store_lib
+from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import rendering
 
-_CHUNK = 1000  # rows read at a time
 _SIDES = {"inputs": "inputs", "targets": "answer"}  # the field of each
 
 
 def check(
     task: task_lib.InstructionTask,
-    manifest: manifest_lib.Manifest,
     reader: store_lib.Reader,
     vocabulary: vocabulary_lib.Vocabulary,
 ) -> Iterator[Finding]:
@@ -30,12 +28,11 @@ def check(
     Raises:
         ValueError: they are ids of another one.
     """
-    seqio_tasks.check_vocabulary(manifest, vocabulary)
+    seqio_tasks.check_vocabulary(reader.manifest, vocabulary)
     counts = _Counts(eos_id=vocabulary.eos_id)
-    for first in range(0, len(reader), _CHUNK):
-        for fields in reader.fetch(range(first, min(first + _CHUNK, len(reader)))):
-            counts.add(fields)
-    for code, message in counts.problems(manifest.dropped):
+    for fields in lint_fields.read(reader):
+        counts.add(fields)
+    for code, message in counts.problems(reader.manifest.dropped):
         yield Finding(code=code, task=task.name, message=message)
     yield from lint_rows.check(task, reader, lambda ids: vocabulary.decode(seqio_tasks.ids_of(ids)))
 

@@ -102,7 +102,8 @@ def lint(*, data: DataConfig, tasks: Sequence[str] = (), every_task: bool = Fals
     ):  # misspelt, unless it is the default
         raise KeyError(names_lib.unknown("You asked to check the split", data.split, known))
     splits = {name: _split(catalog.tasks[name], data.split) for name in chosen}
-    wanted = [(catalog.tasks[name], (split,)) for name, split in splits.items()]
+    # All splits, since train is compared with the others.
+    wanted = [(task, task.source.splits) for task in map(catalog.tasks.__getitem__, splits)]
     prepared = prepare_lib.prepare(
         wanted, store, folder, max_malformed_fraction=data.max_malformed_fraction
     )

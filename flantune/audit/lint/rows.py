@@ -19,7 +19,6 @@ from flantune.data import task as task_lib
 from flantune.data.store import reader as store_lib
 from flantune.prompting import choice, rendering
 
-_CHUNK = 1000  # rows read at a time
 _KEPT_ANSWERS = 1000  # a frequent answer is among the first different ones
 _MAX_LABELS = 30  # more different answers are no labels
 _MIN_ROWS_PER_LABEL = 5
@@ -41,9 +40,8 @@ def check(
         text_of: an answer as a message shows it.
     """
     facts = _Facts(task)
-    for first in range(0, len(reader), _CHUNK):
-        for fields in reader.fetch(range(first, min(first + _CHUNK, len(reader)))):
-            facts.add(fields)
+    for fields in lint_fields.read(reader):
+        facts.add(fields)
     for code, message in (
         *_answer_problems(facts, text_of),
         *_duplicate_problems(facts),
