@@ -31,6 +31,8 @@ def plan(
 ) -> ledger_lib.Ledger:
     """What a run of `num_steps` steps trains on. Prepares what is missing.
 
+    Tasks with a rate in tokens of which nothing fits are left out (`Ledger.unfit`); training would refuse the mixture.
+
     Args:
         num_examples: measured of each task; 64 times as many of the mixture are packed.
         init: the start of the run, whose vocabulary counts where the config names none.
@@ -61,7 +63,7 @@ def _plan(
         if vocabulary is None
         else vocabulary
     )
-    bound = loading.in_tokens(catalog, store, bound, data, loaded, seed=seed)
+    bound = loading.in_tokens(catalog, store, bound, data, loaded, seed=seed, without_unfit=True)
     planned = ledger_lib.plan(
         catalog,
         store,

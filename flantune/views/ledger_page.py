@@ -31,6 +31,7 @@ def render(ledger: Ledger) -> str:
         *(part for name, totals in ledger_text.totals_of(ledger) for part in _totals(name, totals)),
         *_epochs(ledger),
         *_tasks(ledger),
+        *_shortened(ledger),
         f"<footer><p>{_text(_METHOD)}</p></footer>",
     ]
     title = _text(f"{ledger.mixture}: ledger")
@@ -86,6 +87,9 @@ def _summary(ledger: Ledger) -> Iterator[str]:
     for name, fact in ledger_text.facts(ledger):
         yield f"<div><dt>{_text(name)}</dt><dd>{_text(fact)}</dd></div>"
     yield "</dl>"
+    if ledger.unfit:
+        yield f"<p><strong>{_text(ledger_text.unfit_line(ledger))}</strong></p>"
+        yield _table(ledger_text.UNFIT_HEADER, ledger_text.unfit_rows(ledger))
     for kind, lines in ledger_text.cautions(ledger).items():
         items = "".join(f"<li>{_text(line)}</li>" for line in lines)
         yield f"<details><summary>Warning: {kind} <span>{len(lines)} tasks</span></summary><ul>{items}</ul></details>"
@@ -139,6 +143,14 @@ def _tasks(ledger: Ledger) -> Iterator[str]:
     )
     yield _table(header, rows)
     yield "</section>"
+
+
+def _shortened(ledger: Ledger) -> Iterator[str]:
+    rows = ledger_text.lost_rows(ledger)
+    if rows:
+        yield '<section id="shortened"><h2>Shortened</h2><p>What examples lose to fit.</p>'
+        yield _table(ledger_text.LOST_HEADER, rows, text_columns=(0, 1))
+        yield "</section>"
 
 
 def _exact(value: float) -> Estimate:

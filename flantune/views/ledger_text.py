@@ -31,6 +31,8 @@ _UNITS = ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e5, 1e3, "k"))
 TASK_HEADER = (
     "task", "rows", "cap", "examples", "%", "tokens", "%", "in", "out", "loss %", "epochs", "cut", "dropped",
 )  # fmt: skip
+LOST_HEADER = ("shortened", "lost", "% of examples")
+UNFIT_HEADER = ("left out", "rows", "measured", "first fits from", "95 % fit from")
 TOTAL_HEADER = ("", "tasks", "examples", "%", "tokens", "%", "loss %")
 
 
@@ -82,15 +84,49 @@ def total_cells(total: ledger_totals.Total) -> list[str]:
     ]
 
 
+def lost_rows(ledger: Ledger) -> list[tuple[str, str, str]]:
+    """Rows under `LOST_HEADER`: what the examples of each task lose to fit, the task with most tokens first."""
+    return [
+        (entry.task, part, share(lost))
+        for entry in by_tokens(ledger)
+        for part, lost in ledger_totals.by_share(entry.lost)
+    ]
+
+
+def unfit_rows(ledger: Ledger) -> list[list[str]]:
+    """Rows under `UNFIT_HEADER`: the tasks that the plan leaves out."""
+    return [
+        [
+            one.task,
+            number(one.rows),
+            number(one.measured),
+            *(number(length) if length else "never" for length in (one.least_needed, one.needed)),
+        ]
+        for one in ledger.unfit
+    ]
+
+
+def unfit_line(ledger: Ledger) -> str:
+    """What the tasks that the plan leaves out mean for the run."""
+    return (
+        f"NOT THE WHOLE MIXTURE: {len(ledger.unfit)} of its tasks are left out of this plan. They have a rate in tokens, and "
+        f"no example that was measured fits inputs_length={ledger.inputs_length}; train refuses the mixture. Raise "
+        "DataConfig.inputs_length, give the tasks may_drop or may_cut, or leave them out."
+    )
+
+
 def facts(ledger: Ledger) -> list[tuple[str, str]]:
     """What the ledger is of, and its totals."""
     total = ledger_totals.overall(ledger)
     tokens = total.inputs_tokens + total.targets_tokens
+    num_tasks = f"{len(ledger.tasks)}"
+    if ledger.unfit:
+        num_tasks += f" of {len(ledger.tasks) + len(ledger.unfit)}"
     slots = ledger.num_steps * ledger.batch_size
     inputs_fill = total.inputs_tokens / (slots * ledger.inputs_length)
     targets_fill = total.targets_tokens / (slots * ledger.targets_length)
     return [
-        ("mixture", f"{ledger.mixture} ({ledger.split}), {len(ledger.tasks)} tasks"),
+        ("mixture", f"{ledger.mixture} ({ledger.split}), {num_tasks} tasks"),
         ("steps", f"{ledger.num_steps:,} of {ledger.batch_size:,} rows"),
         (
             "row",
@@ -124,12 +160,16 @@ def plan_text(ledger: Ledger) -> rich.console.Group:
     shown = rows[:MAX_ROWS]
     if len(rows) > MAX_ROWS:
         shown.append([f"and {len(rows) - MAX_ROWS} more", *[""] * (len(header) - 1)])
-    parts: list[rich.console.RenderableType] = [
-        table(("ledger", ""), facts(ledger)),
-        table(header, shown),
-    ]
+    parts: list[rich.console.RenderableType] = [table(("ledger", ""), facts(ledger))]
+    if ledger.unfit:
+        parts.append(rich.text.Text(unfit_line(ledger), style="bold red"))
+        parts.append(table(UNFIT_HEADER, unfit_rows(ledger)[:MAX_ROWS]))
+    parts.append(table(header, shown))
     for name, totals in totals_of(ledger):
         parts.append(table((name, *TOTAL_HEADER[1:]), map(total_cells, totals[:MAX_ROWS])))
+    lost = lost_rows(ledger)
+    if lost:
+        parts.append(table(LOST_HEADER, lost[:MAX_ROWS], text_columns=(0, 1)))
     parts += [rich.text.Text(line) for line in _caution_lines(ledger)]
     return rich.console.Group(*parts)
 

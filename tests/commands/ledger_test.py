@@ -34,8 +34,16 @@ TASKS = [
     )
     for name, length in (("short", 1), ("long", 3))
 ]
+LONG_ROWS = {"train": [{"text": "x" * (60 + row), "answer": "y"} for row in range(20)]}
+TASKS += [
+    testing.make_task("plan:huge", LONG_ROWS, templates=[Template(inputs="{text};")]),
+    testing.make_task(
+        "plan:cut", LONG_ROWS, templates=[Template(inputs="{text};")], may_cut=("text",)
+    ),
+]
 MIXTURES = [
-    Mixture(name="half", rates={"plan:*": equal()}),
+    Mixture(name="tokens", rates={"plan:long": 1, "plan:huge": 1}, unit="tokens"),
+    Mixture(name="half", rates={"plan:[sl]*": equal()}),
     Mixture(name="planned", rates={"half": 3, "plan:short#2_shot": 1}),
 ]
 
@@ -67,6 +75,25 @@ def test_the_table_has_tasks_totals_and_facts(capsys):
     for name in ("plan:short", "plan:long", "plan:short#2_shot", "half", "(direct)", "2_shot"):
         assert name in text
     assert "6 of 4 rows" in text
+
+
+def test_a_plan_in_tokens_goes_on_without_what_never_fits_and_says_so(capsys, module):
+    text = run(capsys, "run.gin", "--mixture", "tokens", "--html", "tokens.html")
+    assert "tokens (train), 1 of 2 tasks" in text
+    assert "NOT THE WHOLE MIXTURE: 1 of its tasks are left out of this plan." in text
+    # 60 to 79 characters, a semicolon and the end.
+    assert ["plan:huge", "20", "64", "62", "80"] in [line.split() for line in text.splitlines()]
+    assert "NOT THE WHOLE MIXTURE" in (module / "tokens.html").read_text()
+    value = json.loads(run(capsys, "run.gin", "--mixture", "tokens", "--json"))
+    assert [one["task"] for one in value["unfit"]] == ["plan:huge"]
+    assert [entry["task"] for entry in value["tasks"]] == ["plan:long"]
+
+
+def test_the_table_says_what_is_lost(capsys, module):
+    rows = [line.split() for line in run(capsys, "run.gin", "--mixture", "plan:cut").splitlines()]
+    assert ["plan:cut", "part", "of", "'text'", "100.0"] in rows
+    run(capsys, "run.gin", "--mixture", "plan:cut", "--html", "cut.html")
+    assert "<h2>Shortened</h2>" in (module / "cut.html").read_text()
 
 
 def test_steps_and_mixture_can_be_chosen(capsys):
@@ -193,7 +220,7 @@ def test_published_shows_mixtures_side_by_side_without_data(capsys, tmp_path):
     ]
     tasks = [
         dataclasses.replace(task, name=f"public:{name}", published_rows={"train": rows})
-        for task, name, rows in zip(TASKS, "ab", (90, 10), strict=True)
+        for task, name, rows in zip(TASKS[:2], "ab", (90, 10), strict=True)
     ]
     (tmp_path / "run.gin").write_text(
         RUN.replace("ledger_command_tasks", "published_command_tasks")

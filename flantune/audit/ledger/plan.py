@@ -26,7 +26,7 @@ from flantune.data.input import loading, measure
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _PACKED = 64  # examples packed for each example of a task that is measured: 4,096 by default
 
 
@@ -48,7 +48,9 @@ class TaskEntry:
         inputs_error: standard error of `mean_inputs_tokens`.
         measured: examples from which the means, and the shares cut and dropped, are known.
         cut: share of the visits that are kept and shortened.
+        lost: what they lose, exemplars, all or part of a field or the target's end, each with the share of the visits.
         dropped: share of the visits that cannot be made to fit.
+        needed: the inputs_length at which 95 % of the visits would be kept; 0 where so many are.
         templates: how many it may use.
     """
 
@@ -73,7 +75,9 @@ class TaskEntry:
     targets_error: float
     measured: int
     cut: float
+    lost: dict[str, float]
     dropped: float
+    needed: int
     templates: int
     kinds: tuple[str, ...]
     shots: tuple[int, ...]
@@ -83,6 +87,23 @@ class TaskEntry:
     @property
     def tokens(self) -> float:
         return self.inputs_tokens + self.targets_tokens
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unfit:
+    """A task with a rate in tokens of which no example fits, so that training would refuse its mixture.
+
+    Attributes:
+        measured: examples that were tried.
+        least_needed: the inputs_length at which the first of them would be kept; 0 where no wording applies to any.
+        needed: the same of 95 % of them.
+    """
+
+    task: str
+    rows: int
+    measured: int
+    least_needed: int
+    needed: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,6 +118,7 @@ class Ledger:
         has_own_weights: whether a task names loss weights.
         examples_per_row: kept ones, in a packed row.
         examples_per_row_error: standard error of it.
+        unfit: tasks that the plan leaves out.
     """
 
     mixture: str
@@ -115,6 +137,7 @@ class Ledger:
     examples_per_row: float
     examples_per_row_error: float
     tasks: tuple[TaskEntry, ...]
+    unfit: tuple[Unfit, ...] = ()
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> dict[str, Any]:
@@ -138,7 +161,8 @@ class Ledger:
             ]
             known = {field.name for field in dataclasses.fields(cls)}
             facts = {name: item for name, item in value.items() if name in known}
-            return cls(**{**facts, "tasks": tuple(entries)})
+            unfit = [Unfit(**one) for one in value["unfit"]]
+            return cls(**{**facts, "tasks": tuple(entries), "unfit": tuple(unfit)})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"not a ledger, which flantune ledger --json writes: {error!r}"
@@ -200,6 +224,16 @@ def plan(
         examples_per_row=density.examples_per_row,
         examples_per_row_error=density.error,
         tasks=tuple(found),
+        unfit=tuple(
+            Unfit(
+                task=name,
+                rows=one.rows,
+                measured=one.lengths.examples,
+                least_needed=one.lengths.least_needed,
+                needed=one.lengths.needed,
+            )
+            for name, one in bound.unfit.items()
+        ),
         **lengths,
     )
 
@@ -212,7 +246,9 @@ def _entries(
     loss_weighting: str,
 ) -> list[TaskEntry]:
     members = {member.name: member for member in bound.members}
-    sizes = loading.Sizes(members, lambda member: measured[member.name].tokens_per_visit)
+    sizes = loading.Sizes(
+        members, lambda member: measured[member.name].tokens_per_visit, without=bound.unfit
+    )
     parts: dict[str, list[rates_lib.Part]] = {name: [] for name in members}
     for part in catalog.parts(bound.name, sizes):
         parts[part.task].append(part)
@@ -278,7 +314,9 @@ def _entry(
         targets_error=lengths.targets_error,
         measured=lengths.examples,
         cut=lengths.cut,
+        lost=lengths.lost,
         dropped=lengths.dropped,
+        needed=lengths.needed,
         templates=len(member.usable),
         kinds=tuple(sorted({task.templates[position].kind for position in member.usable})),
         shots=member.setting.shot_counts,

@@ -103,7 +103,7 @@ def _cautions(entry: TaskEntry) -> dict[str, str]:
     found = {}
     if entry.examples < 1:
         found["no_examples"] = (
-            f"None of its {entry.rows:,} rows fits."
+            f"None of its {entry.rows:,} rows fits.{_needed(entry)}"
             if entry.dropped == 1
             else f"Of {entry.visits:.2g} examples the run may not see a single one."
         )
@@ -114,7 +114,19 @@ def _cautions(entry: TaskEntry) -> dict[str, str]:
             f"It has {entry.rate:.2%} of the examples but {entry.token_share:.2%} of the tokens."
         )
     if MAX_DROPPED < entry.dropped < 1:
-        found["dropped"] = f"{entry.dropped:.1%} of its examples do not fit and are dropped."
+        found["dropped"] = (
+            f"{entry.dropped:.1%} of its examples do not fit and are dropped.{_needed(entry)}"
+        )
     if entry.cut > MAX_CUT:
-        found["cut"] = f"{entry.cut:.1%} of its examples are shortened to fit."
+        lost = ", ".join(f"{part} in {share:.1%}" for part, share in by_share(entry.lost))
+        found["cut"] = f"{entry.cut:.1%} of its examples are shortened to fit, and lose {lost}."
     return found
+
+
+def by_share(lost: Mapping[str, float]) -> list[tuple[str, float]]:
+    """What examples lose, the most frequent first."""
+    return sorted(lost.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _needed(entry: TaskEntry) -> str:
+    return f" 95 % would be kept with inputs_length={entry.needed}." if entry.needed else ""

@@ -4,7 +4,7 @@ Read `pipeline.py` for what the batches hold, and `registry/publish.py` for the 
 """
 
 import atexit
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import dataclasses
 import os
 import pathlib
@@ -80,17 +80,27 @@ def load_catalog(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Unfit:
+    """A member of which no measured example fits: how many rows it has, and what they need."""
+
+    rows: int
+    lengths: measure.Lengths
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BoundMixture:
     """A mixture over the prepared store: its members and their shares of the examples, in one order.
 
     Attributes:
         absent: members that it does without, as `DataConfig.skip_absent` allows.
+        unfit: members that are left out, since no example of theirs fits and their rates count tokens.
     """
 
     name: str
     members: tuple[members_lib.Member, ...]
     rates: tuple[float, ...]
     absent: tuple[str, ...] = ()
+    unfit: Mapping[str, Unfit] = dataclasses.field(default_factory=dict)
 
     def table(self) -> list[dict[str, object]]:
         """One row for each task: name, cluster, rate (share of examples), rows of its split, templates used, loss weight."""
@@ -109,13 +119,14 @@ class BoundMixture:
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """Sizes of bound members; lengths are asked for only where rates count tokens."""
+    """Sizes of bound members; lengths are asked for only where rates count tokens. Those `without` have no rows."""
 
     members: Mapping[str, members_lib.Member]
     mean_length: Callable[[members_lib.Member], float]
+    without: Collection[str] = ()
 
     def rows(self, member: str) -> int:
-        return len(self.members[member].reader)
+        return 0 if member in self.without else len(self.members[member].reader)
 
     def num_templates(self, member: str) -> int:
         return len(self.members[member].usable)
@@ -174,8 +185,17 @@ def in_tokens(
     vocabulary: vocabulary_lib.Vocabulary,
     *,
     seed: int,
+    without_unfit: bool = False,
 ) -> BoundMixture:
-    """The mixture with the shares that its rates mean in this vocabulary; itself where they count examples."""
+    """The mixture with the shares that its rates mean in this vocabulary; itself where they count examples.
+
+    Args:
+        without_unfit: leaves out tasks that have a rate in tokens and no example that fits, and says which
+            (`BoundMixture.unfit`), for a plan of the rest.
+
+    Raises:
+        ValueError: there are such tasks, and they are not to be left out or no other is there.
+    """
     if not catalog.counts_tokens(bound.name):
         return bound
     measurer = measure.Measurer(
@@ -185,11 +205,29 @@ def in_tokens(
         seed=seed,
         store=store,
     )
-    measurer.measure(bound.members)  # all at once: faster than one by one
+    measured = measurer.measure(bound.members)
     members = {member.name: member for member in bound.members}
-    found = shares(catalog, bound.name, members, measurer.mean_tokens)
+    unfit: dict[str, measure.Lengths] = {}
+
+    def mean_tokens(member: members_lib.Member) -> float:
+        tokens = measured[member.name].tokens_per_visit
+        if not tokens:
+            unfit[member.name] = measured[member.name]
+        return tokens or 1.0  # any length will do: the task is left out, or all are refused
+
+    found = catalog.rates(bound.name, Sizes(members, mean_tokens))
+    if unfit and (not without_unfit or unfit.keys() >= found.keys()):
+        raise measure.nothing_fits(unfit)
+    if unfit:
+        found = catalog.rates(bound.name, Sizes(members, mean_tokens, without=unfit))
     return dataclasses.replace(
-        bound, members=tuple(members[name] for name in found), rates=tuple(found.values())
+        bound,
+        members=tuple(members[name] for name in found),
+        rates=tuple(found.values()),
+        unfit={
+            name: Unfit(rows=len(members[name].reader), lengths=lengths)
+            for name, lengths in unfit.items()
+        },
     )
 
 

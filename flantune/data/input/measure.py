@@ -5,11 +5,13 @@ one file for each vocabulary and pair of lengths, below `measures/` in the prepa
 the ledger (`audit/ledger/plan.py`, read next) ask it.
 """
 
+import collections
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import itertools
 import json
+import math
 from typing import Any
 
 from absl import logging
@@ -25,6 +27,7 @@ from flantune.host import atomic
 from flantune.prompting import choice
 
 NUM_EXAMPLES = 64
+_MOST = 0.95  # of the examples
 _FOLDER = "measures"
 _BATCH = 1024  # examples tokenised at a time: enough to keep every core busy
 
@@ -43,6 +46,9 @@ class Lengths:
         examples: how many were measured.
         loss_weight: mean of the examples' own weights, over those that are kept.
         weighted_targets: mean of an example's target tokens times its own weight.
+        lost: what the cut examples have lost (`tokenize.Tokenized.lost`), each with the share of all examples.
+        least_needed: the inputs_length at which the first of the dropped examples would be kept; 0 where none is dropped.
+        needed: the inputs_length at which 95 % of all examples would be kept; 0 where so many are.
     """
 
     inputs_tokens: float
@@ -54,6 +60,9 @@ class Lengths:
     examples: int
     loss_weight: float
     weighted_targets: float
+    lost: dict[str, float] = dataclasses.field(default_factory=dict)
+    least_needed: int = 0
+    needed: int = 0
 
     @property
     def tokens_per_visit(self) -> float:
@@ -92,7 +101,11 @@ def measure_all(
             _sample(member, seed, num_examples) for member in members[first : first + per_batch]
         ]
         tokenized = iter(tokenizer.tokenize([request for own in samples for request in own]))
-        found += [_lengths(list(itertools.islice(tokenized, len(own)))) for own in samples]
+        for own in samples:
+            results = list(itertools.islice(tokenized, len(own)))
+            dropped = [one for one, result in zip(own, results, strict=True) if result is None]
+            needed = [length for length in tokenizer.needed(dropped) if length is not None]
+            found.append(_lengths(results, sorted(needed)))
     return found
 
 
@@ -152,11 +165,22 @@ class Measurer:
         """
         lengths = self.measure([member])[member.name]
         if not lengths.tokens_per_visit:
-            raise ValueError(
-                f"{member.name!r} has a rate in tokens, but none of its first {lengths.examples} examples fits: raise "
-                "DataConfig.inputs_length, give the task may_drop or may_cut, or leave it out."
-            )
+            raise nothing_fits({member.name: lengths})
         return lengths.tokens_per_visit
+
+
+def nothing_fits(unfit: Mapping[str, Lengths]) -> ValueError:
+    """What is wrong where rates in tokens ask for the lengths of tasks of which no measured example fits."""
+    tasks = "; ".join(
+        f"{name!r} needs {lengths.least_needed:,} for the first of its examples, {lengths.needed:,} for 95 %"
+        if lengths.needed
+        else f"no wording of {name!r} applies to its examples"
+        for name, lengths in unfit.items()
+    )
+    return ValueError(
+        f"{len(unfit)} tasks have a rate in tokens, and none of the examples that were measured fits "
+        f"DataConfig.inputs_length: {tasks}. Raise it, give the tasks may_drop or may_cut, or leave them out."
+    )
 
 
 def _sample(member: members_lib.Member, seed: int, num_examples: int) -> list[prompts.Request]:
@@ -173,11 +197,15 @@ def _sample(member: members_lib.Member, seed: int, num_examples: int) -> list[pr
     return [prompts.Request(member, visit.row, visit.epoch) for visit in schedule.block(0)]
 
 
-def _lengths(results: Sequence[tokenize_lib.Tokenized | None]) -> Lengths:
+def _lengths(results: Sequence[tokenize_lib.Tokenized | None], needed: Sequence[int]) -> Lengths:
+    """Args: `needed` of the dropped examples that have a prompt, in order."""
     kept = [result for result in results if result is not None]
     inputs, inputs_error = _mean([len(result.inputs) for result in kept])
     targets, targets_error = _mean([len(result.targets) for result in kept])
     count = max(1, len(results))
+    lost = collections.Counter(part for result in kept for part in result.lost)
+    # Kept examples need less than dropped ones, so the place among all gives the place among these.
+    place = math.ceil(_MOST * len(results)) - len(kept) - 1
     return Lengths(
         inputs_tokens=inputs,
         targets_tokens=targets,
@@ -188,6 +216,9 @@ def _lengths(results: Sequence[tokenize_lib.Tokenized | None]) -> Lengths:
         examples=len(results),
         loss_weight=_mean([result.weight for result in kept])[0],
         weighted_targets=_mean([result.weight * len(result.targets) for result in kept])[0],
+        lost={part: number / count for part, number in sorted(lost.items())},
+        least_needed=needed[0] if needed else 0,
+        needed=needed[min(place, len(needed) - 1)] if needed and place >= 0 else 0,
     )
 
 

@@ -1,6 +1,6 @@
 """From rows to ids: renders, tokenises, and shortens a prompt that is too long.
 
-    Request(member, row 7, epoch 0)  ->  Tokenized(prompt, inputs=[12, 7, ..., 1], targets=[30, 1], cut=False)
+    Request(member, row 7, epoch 0)  ->  Tokenized(prompt, inputs=[12, 7, ..., 1], targets=[30, 1], lost=())
 
 The instruction, the options and the question are never cut. In a few-shot prompt the last exemplars go first, and the
 query is never cut: if it does not fit alone, the example is dropped. Otherwise a task's `may_drop` parts (solved
@@ -10,6 +10,7 @@ dropped. All of it is counted. Read `blocks.py` next.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+from typing import NamedTuple
 
 from flantune import prompting
 from flantune.data.input import prompts as prompts_lib
@@ -17,6 +18,9 @@ from flantune.data.plain_seqio import tasks as seqio_tasks
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.prompting import filters, rendering, template as template_lib
 
+LOST_EXEMPLARS = "exemplars"
+LOST_TARGET = "end of the target"
+LOST_IDS = "end of the ids"  # of a plain SeqIO task, whose rows do not say of which side
 _MAX_ATTEMPTS = 12  # each takes at least a tenth off: 0.9 ** 12 leaves 28 % of the first guess
 
 
@@ -25,15 +29,28 @@ class Tokenized:
     """A rendered example and its ids, both ending with the end of sequence.
 
     Attributes:
-        cut: whether anything is missing: exemplars, dropped parts, the end of a field or of the targets.
+        lost: what is missing: `LOST_EXEMPLARS`, "all of 'context'", "part of 'passage'", `LOST_TARGET`; () where nothing is.
         weight: the task's or the row's own loss weight.
     """
 
     prompt: prompting.Prompt
     inputs: list[int]
     targets: list[int]
-    cut: bool
+    lost: tuple[str, ...]
     weight: float = 1.0
+
+    @property
+    def cut(self) -> bool:
+        """Whether anything is missing."""
+        return bool(self.lost)
+
+
+class _Fitted(NamedTuple):
+    """A prompt that fits, its ids without the end of sequence, and what it has lost."""
+
+    prompt: prompting.Prompt
+    ids: list[int]
+    lost: tuple[str, ...] = ()
 
 
 class Tokenizer:
@@ -103,7 +120,8 @@ class Tokenizer:
             prompt = prompts_lib.render_one(material, seed=self._seed)
             assert prompt is not None  # ids need no template
             inputs, targets = map(seqio_tasks.ids_of, (prompt.inputs, prompt.targets))
-            results.append(Tokenized(prompt, inputs, targets, seqio_tasks.was_cut(material.fields)))
+            lost = (LOST_IDS,) if seqio_tasks.was_cut(material.fields) else ()
+            results.append(Tokenized(prompt, inputs, targets, lost))
         return results
 
     def _tokenize_text(self, requests: Sequence[prompts_lib.Request]) -> list[Tokenized | None]:
@@ -118,24 +136,45 @@ class Tokenizer:
             if prompt is None:
                 results.append(None)
                 continue
-            fitted: tuple[prompting.Prompt, list[int]] | None = (prompt, input_ids)
-            cut = len(target_ids) >= self._targets_length
+            fitted: _Fitted | None = _Fitted(prompt, input_ids)
             if len(input_ids) >= self._limit(material, len(prompt.exemplars)):
-                fitted, cut = self._shorten(material, len(input_ids)), True
+                fitted = self._shorten(material, len(input_ids))
             if fitted is None:
                 results.append(None)
                 continue
             ids = [*target_ids, self._vocabulary.eos_id][: self._targets_length]
+            is_cut = len(target_ids) >= self._targets_length
             results.append(
                 Tokenized(
-                    fitted[0],
-                    [*fitted[1], self._vocabulary.eos_id],
+                    fitted.prompt,
+                    [*fitted.ids, self._vocabulary.eos_id],
                     ids,
-                    cut,
+                    (*fitted.lost, LOST_TARGET) if is_cut else fitted.lost,
                     material.request.member.task.weight_of(material.fields),
                 )
             )
         return results
+
+    def needed(self, requests: Sequence[prompts_lib.Request]) -> list[int | None]:
+        """The least inputs_length at which each example is kept; None where no wording applies to it.
+
+        That is its length without exemplars, without what may be dropped, and with nothing left of what may be cut. Rows
+        that hold ids always fit.
+        """
+        prompts = [
+            self._shortest(material) for material in prompts_lib.gather(requests, seed=self._seed)
+        ]
+        ids = self._vocabulary.encode_batch([one.inputs if one else "" for one in prompts])
+        return [len(own) + 1 if one else None for one, own in zip(prompts, ids, strict=True)]
+
+    def _shortest(self, material: prompts_lib.Material) -> prompting.Prompt | None:
+        member = material.request.member
+        if member.setting.is_few_shot:
+            return prompts_lib.render_one(material, seed=self._seed, shots=0)
+        shortened: dict[str, rendering.FieldValue] = dict.fromkeys(member.task.may_drop, "")
+        for name in member.task.may_cut:
+            shortened[name] = _shorter(material.fields[name], 0)
+        return prompts_lib.render_one(material, seed=self._seed, shortened=shortened)
 
     def _limit(self, material: prompts_lib.Material, shots: int) -> int:
         """One more than the ids that a prompt may have, the end of sequence not among them."""
@@ -154,9 +193,7 @@ class Tokenizer:
         prompt = prompts_lib.render_one(material, seed=self._seed, shots=shots, shortened=shortened)
         return prompt, [] if prompt is None else self._vocabulary.encode(prompt.inputs)
 
-    def _shorten(
-        self, material: prompts_lib.Material, length: int
-    ) -> tuple[prompting.Prompt, list[int]] | None:
+    def _shorten(self, material: prompts_lib.Material, length: int) -> "_Fitted | None":
         """The prompt shortened as far as it must be; None where that is not enough."""
         if material.request.member.setting.is_few_shot:
             return self._with_fewer_shots(material)
@@ -166,7 +203,7 @@ class Tokenizer:
             shortened[name] = ""
             prompt, ids = self._fit(material, shortened=shortened)
             if prompt is not None and len(ids) < self._inputs_length:
-                return prompt, ids
+                return _Fitted(prompt, ids, _lost(material, prompt, shortened))
             length = len(ids)
         for name in task.may_cut:
             fitted = self._cut(material, name, shortened, length)
@@ -175,9 +212,7 @@ class Tokenizer:
             length = len(self._fit(material, shortened=shortened)[1])
         return None
 
-    def _with_fewer_shots(
-        self, material: prompts_lib.Material
-    ) -> tuple[prompting.Prompt, list[int]] | None:
+    def _with_fewer_shots(self, material: prompts_lib.Material) -> "_Fitted | None":
         """The prompt with as many of its first exemplars as fit."""
         best = None
         low, high = 0, len(material.exemplars)  # fewer than `low` fit, `high` do not
@@ -185,7 +220,7 @@ class Tokenizer:
             shots = 0 if best is None else (low + high) // 2
             prompt, ids = self._fit(material, shots=shots)
             if prompt is not None and len(ids) < self._limit(material, shots):
-                best, low = (prompt, ids), shots + 1
+                best, low = _Fitted(prompt, ids, (LOST_EXEMPLARS,)), shots + 1
             elif best is None:
                 return None
             else:
@@ -198,7 +233,7 @@ class Tokenizer:
         name: str,
         shortened: dict[str, rendering.FieldValue],
         length: int,
-    ) -> tuple[prompting.Prompt, list[int]] | None:
+    ) -> "_Fitted | None":
         """The prompt with the field `name` cut; where even that is too long, `shortened` empties the field."""
         value = material.fields[name]
         text = filters.text_of(value)
@@ -209,10 +244,27 @@ class Tokenizer:
             shortened[name] = _shorter(value, keep)
             prompt, ids = self._fit(material, shortened=shortened)
             if prompt is not None and len(ids) < self._inputs_length:
-                return prompt, ids
+                return _Fitted(prompt, ids, _lost(material, prompt, shortened))
             keep = int(keep * 0.9)
         shortened[name] = _shorter(value, 0)
         return None
+
+
+def _lost(
+    material: prompts_lib.Material,
+    prompt: prompting.Prompt,
+    shortened: Mapping[str, rendering.FieldValue],
+) -> tuple[str, ...]:
+    """Which fields and constants that a wording shows are shorter in its prompt than they are."""
+    task = material.request.member.task
+    template = task.templates[prompt.template]
+    whole = {**task.constants, **material.fields}
+    lost = []
+    for name in template.fields:
+        if name in shortened and shortened[name] != whole.get(name, ""):
+            left = filters.text_of(shortened[name])
+            lost.append(f"part of {name!r}" if left else f"all of {name!r}")
+    return tuple(lost)
 
 
 def _shorter(value: rendering.FieldValue, length: int) -> rendering.FieldValue:

@@ -30,20 +30,34 @@ TOO_LONG = testing.make_task(
     {"train": [{"text": "x" * (4 if row % 4 else 40), "answer": "y"} for row in range(8)]},
     templates=PLAIN,
 )
+# With their ends, 41 and 42, and 101 to 120 tokens.
+UNFIT = [
+    testing.make_task(
+        f"l:{name}",
+        {"train": [{"text": "x" * (length + row), "answer": "y"} for row in range(rows)]},
+        templates=PLAIN,
+    )
+    for name, length, rows in (("huge", 40, 2), ("vast", 100, 20))
+]
 MIXTURES = [
     Mixture(name="inner", rates={"l:long": proportional(cap=5)}),
     Mixture(name="all", rates={"l:short": 3, "inner": 1}),
     Mixture(name="shots", rates={"l:short": 1, "l:short#1_shot": 1}),
     Mixture(name="same_tokens", rates={"l:short": 1, "l:long": 1}, unit="tokens"),
     Mixture(name="dropping", rates={"l:too_long": 1}),
+    Mixture(
+        name="unfit", rates={"l:short": 1, "l:vast": 1, "inner": 1, "l:huge": 1}, unit="tokens"
+    ),
+    Mixture(name="all_unfit", rates={"l:vast": 1, "l:huge": 1}, unit="tokens"),
 ]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     root = tmp_path_factory.mktemp("store")
-    store = testing.prepare([*TASKS, TOO_LONG], root)
-    with testing.task_module("ledger_tasks", [*TASKS, TOO_LONG], MIXTURES):
+    tasks = [*TASKS, TOO_LONG, *UNFIT]
+    store = testing.prepare(tasks, root)
+    with testing.task_module("ledger_tasks", tasks, MIXTURES):
         return catalog_lib.load(["ledger_tasks"], store, root), store
 
 
@@ -60,9 +74,52 @@ def plan(place, mixture, *, num_steps=10, **changes):
     }
     data = DataConfig(**(arguments | changes))
     bound = loading.bind_mixture(catalog, store, mixture, split="train")
-    bound = loading.in_tokens(catalog, store, bound, data, BYTES, seed=0)
+    bound = loading.in_tokens(catalog, store, bound, data, BYTES, seed=0, without_unfit=True)
     return ledger.plan(
         catalog, store, bound, data, BYTES, num_steps=num_steps, seed=0, num_examples=8
+    )
+
+
+def test_tasks_of_which_nothing_fits_are_listed_and_the_rest_is_planned(place):
+    found, rest = plan(place, "unfit"), plan(place, "same_tokens")
+    assert [dataclasses.astuple(one) for one in found.unfit] == [
+        ("l:vast", 20, 64, 101, 119),  # in three epochs and a bit the three longest visits are 120
+        ("l:huge", 2, 64, 41, 42),
+    ]
+    assert found.tasks[0] == rest.tasks[0]
+    assert [entry.rate for entry in found.tasks] == [entry.rate for entry in rest.tasks]
+    assert ledger.loads(json.dumps(found.to_json())) == found
+
+
+def test_training_refuses_what_the_plan_leaves_out_and_names_all_of_it(place):
+    catalog, store = place
+    data = DataConfig(
+        mixture="unfit",
+        modules=(),
+        vocabulary="bytes",
+        inputs_length=8,
+        targets_length=8,
+        batch_size=4,
+    )
+    bound = loading.bind_mixture(catalog, store, "unfit", split="train")
+    with pytest.raises(ValueError, match=r"2 tasks .*'l:vast' needs 101 .*119 .*'l:huge' needs 41"):
+        loading.in_tokens(catalog, store, bound, data, BYTES, seed=0)
+    with pytest.raises(ValueError, match="2 tasks have a rate in tokens"):
+        plan(place, "all_unfit")
+
+
+def test_what_shortened_examples_lose_is_told_with_its_share(tmp_path):
+    rows = [{"text": "x " * (2 if row % 4 else 9), "answer": "y" * (row + 1)} for row in range(8)]
+    task = testing.make_task("l:cut", {"train": rows}, templates=PLAIN, may_cut=("text",))
+    store = testing.prepare([task], tmp_path)
+    with testing.task_module("cut_tasks", [task]):
+        found = plan((catalog_lib.load(["cut_tasks"], store, tmp_path), store), "l:cut")
+    # A row of four has a long text; a target of eight and its end is too long.
+    assert found.tasks[0].lost == {"part of 'text'": 0.25, "end of the target": 0.125}
+    assert found.tasks[0].cut == 0.375
+    (caution,) = (one for one in ledger_totals.cautions(found) if one.code == "cut")
+    assert caution.message == (
+        "37.5% of its examples are shortened to fit, and lose part of 'text' in 25.0%, end of the target in 12.5%."
     )
 
 
@@ -176,8 +233,8 @@ def test_json_gives_the_same_ledger(place):
     [
         ("{", "no JSON"),
         ("[]", "not a ledger"),
-        ('{"format_version": 2, "tasks": [{}]}', "not a ledger"),
-        ('{"format_version": 0}', "format 0, not 2"),
+        ('{"format_version": 3, "tasks": [{}]}', "not a ledger"),
+        ('{"format_version": 0}', "format 0, not 3"),
     ],
 )
 def test_other_files_are_no_ledgers(text, message):

@@ -38,6 +38,8 @@ def test_means_are_over_what_fits_and_shares_over_all():
         examples=8,  # two epochs of the four rows
         loss_weight=1.0,
         weighted_targets=2.0,
+        least_needed=41,  # 40 characters and the end
+        needed=41,
     )
     assert found.tokens_per_visit == 0.75 * 7
 
@@ -45,8 +47,20 @@ def test_means_are_over_what_fits_and_shares_over_all():
 def test_cut_examples_count_with_what_is_left_of_them():
     found = measured(make_task(may_cut=("text",)))
     assert (found.cut, found.dropped) == (0.25, 0.0)
+    assert found.lost == {"part of 'text'": 0.25}
+    assert (found.least_needed, found.needed) == (0, 0)
     assert 5.0 < found.inputs_tokens <= (3 * 5 + 16) / 4
     assert found.inputs_error > 0
+
+
+@pytest.mark.parametrize(
+    ("inputs_length", "least", "most"), [(8, 11, 105), (104, 105, 105), (105, 106, 0), (110, 0, 0)]
+)
+def test_what_dropped_examples_need_is_a_percentile_of_all(inputs_length, least, most):
+    # With their end they need 11 to 110, and the 95th of these hundred 105.
+    rows = [{"text": "z" * (row + 10), "answer": "x"} for row in range(100)]
+    found = measured(make_task(rows), num_examples=100, inputs_length=inputs_length)
+    assert (found.least_needed, found.needed) == (least, most)
 
 
 def test_a_large_split_is_sampled_the_same_way_each_time():
@@ -134,5 +148,5 @@ def test_a_broken_file_is_measured_again(bind):
 
 def test_a_token_rate_of_a_task_that_never_fits_is_refused(bind):
     store, members = bind(make_task(ROWS[3:]))
-    with pytest.raises(ValueError, match="none of its first 8 examples fits"):
+    with pytest.raises(ValueError, match=r"'m:short' needs 41 for the first of its examples, 41"):
         measurer(store).mean_tokens(members[0])

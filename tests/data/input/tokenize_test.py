@@ -62,6 +62,53 @@ def test_examples_are_dropped_before_anything_is_cut_the_first_named_first():
     assert found[18].prompt.inputs == "Do. abc def ghi"
     assert found[12].prompt.inputs == "Do. abc"
     assert [found[length].cut for length in (64, 24, 18, 12)] == [False, True, True, True]
+    dropped = ("all of 'example_2'",), ("all of 'example_1'", "all of 'example_2'")
+    assert [found[length].lost for length in (64, 24, 18)] == [(), *dropped]
+    assert found[12].lost == (*dropped[1], "part of 'text'")
+
+
+def test_what_a_wording_does_not_show_is_not_lost():
+    task = testing.make_task(
+        "t:two",
+        {"train": []},
+        templates=[Template(inputs="{text}"), Template(inputs="{more} {text}", held_out=True)],
+        may_drop=("more",),
+        may_cut=("text",),
+    )
+    result = tokenized(task, {"text": "abc " * 20, "more": "m", "answer": "a"})
+    assert result.lost == ("part of 'text'",)
+
+
+def test_lost_exemplars_and_ends_of_targets_are_named():
+    rows = [{"text": f"{n} " * 4, "answer": "y" * 20} for n in range(4)]
+    task = testing.make_task("t:shots", {"train": rows}, templates=[Template(inputs="{text}")])
+    member = testing.make_member(task, "2_shot")
+    tokenizer = tokenize.Tokenizer(BYTES, inputs_length=50, targets_length=8, seed=0)
+    (result,) = tokenizer.tokenize([prompts.Request(member, 0, 0)])
+    assert result.lost == (tokenize.LOST_EXEMPLARS, tokenize.LOST_TARGET)
+    assert len(result.prompt.exemplars) == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "options"),
+    [("", {}), ("", {"may_cut": ("text",)}), ("", {"may_drop": ("text",)}), ("2_shot", {})],
+)
+def test_an_example_is_kept_from_the_length_that_it_needs(setting, options):
+    rows = [{"text": "abc " * (n + 1), "question": "q" * n, "answer": "y"} for n in range(9)]
+    task = testing.make_task(
+        "t:needed", {"train": rows}, templates=[Template(inputs="{text}? {question}")], **options
+    )
+    member = testing.make_member(task, setting)
+    requests = [prompts.Request(member, row, 0) for row in range(9)]
+
+    def tokenizer(length):
+        return tokenize.Tokenizer(BYTES, inputs_length=length, targets_length=8, seed=0)
+
+    needed = tokenizer(8).needed(requests)
+    assert needed == tokenizer(400).needed(requests)
+    for request, length in zip(requests, needed, strict=True):
+        assert tokenizer(length).tokenize([request]) != [None]
+        assert tokenizer(length - 1).tokenize([request]) == [None]
 
 
 def test_nothing_is_cut_without_leave():
