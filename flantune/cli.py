@@ -20,6 +20,7 @@ from flantune.commands import (
     convert,
     evaluate,
     infer,
+    init,
     leakage,
     ledger,
     lint,
@@ -66,6 +67,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (
+        init,
         prepare,
         train,
         evaluate,

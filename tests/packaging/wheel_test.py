@@ -11,6 +11,8 @@ import zipfile
 
 import pytest
 
+from flantune.jobs import project
+
 pytestmark = pytest.mark.slow
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHORT = (
@@ -75,11 +77,11 @@ def flantune(python, tmp_path, tmp_path_factory):
     """Runs `flantune` in an empty folder; returns its standard output and error."""
     store = tmp_path_factory.mktemp("store")
 
-    def run(*arguments):
+    def run(*arguments, folder="."):
         given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         done = subprocess.run(
             [python.with_name("flantune"), *arguments],
-            cwd=tmp_path,
+            cwd=tmp_path / folder,
             env={**given, "FLANTUNE_PREPARED_DIR": str(store)},
             capture_output=True,
             text=True,
@@ -100,6 +102,9 @@ def test_the_wheel_holds_all_gin_files_and_task_modules_and_no_other_package(whe
             for path in ours:
                 name = f"flantune/shipped/{path.relative_to(ROOT).as_posix()}"
                 assert archive.read(name) == path.read_bytes()
+        for file in project.FILES:
+            name = f"flantune/shipped/{project.FOLDER}/{file}"
+            assert archive.read(name) == (ROOT / project.FOLDER / file).read_bytes()
         assert not [n for n in names if n.startswith("flantune/shipped/gin/") and n.endswith(".py")]
 
 
@@ -120,6 +125,26 @@ def test_recipes_tasks_and_the_quickstart_from_an_empty_folder(flantune, tmp_pat
     assert (tmp_path / "runs" / "quickstart" / "report.html").exists()
     assert "Path not found" not in log
     assert "in this process" not in log.replace("in 1 process(es)", "")
+
+
+def test_a_new_project_trains_and_passes_its_test(flantune, python, tmp_path):
+    written = json.loads(flantune("init", "my_words", "--json")[0])
+    assert written["next"][1:] == ["flantune train gin/runs/my_words.gin", "python -m pytest"]
+    flantune("train", "gin/runs/my_words.gin", *SHORT, folder="my_words")
+    report = json.loads((tmp_path / "my_words/runs/my_words/report.json").read_text())
+    assert [suite["name"] for suite in report["results"]["tuned"]["suites"]] == [
+        "unseen_messages",
+        "unseen_wordings",
+    ]
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [python, "-m", "pytest"],
+        cwd=tmp_path / "my_words",
+        env=given,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("is_package", [False, True])
