@@ -163,6 +163,22 @@ def _check_store(store: store_lib.Store, job: SplitJob) -> None:
         )
 
 
+def state(
+    task: task_lib.InstructionTask, split: str, store: store_lib.Store, data_dir: pathlib.Path
+) -> str:
+    """What there is of a split; no source is opened and nothing is written.
+
+    "fresh" is prepared; "stale" too, but its source, its `to_fields` or its shards are not what they were (where only times of
+    files changed, `prepare` finds the same content and leaves it alone); "missing" can be prepared; "absent" cannot, since its
+    source is not there.
+    """
+    manifest = store.manifest(task, split)
+    job = _job(task, split, _Options(store, data_dir, _ROWS_PER_SHARD, 0.0))
+    if manifest is None:
+        return "absent" if job.source_fingerprint is None else "missing"
+    return "fresh" if _is_fresh(job, manifest, store) else "stale"
+
+
 @dataclasses.dataclass(frozen=True)
 class _Options:
     store: store_lib.Store
