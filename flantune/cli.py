@@ -18,6 +18,7 @@ from absl import flags, logging
 from flantune.commands import (
     compile,
     convert,
+    doctor,
     evaluate,
     infer,
     init,
@@ -68,6 +69,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (
         init,
+        doctor,
         prepare,
         train,
         evaluate,

@@ -102,6 +102,8 @@ def test_the_wheel_holds_all_gin_files_and_task_modules_and_no_other_package(whe
             for path in ours:
                 name = f"flantune/shipped/{path.relative_to(ROOT).as_posix()}"
                 assert archive.read(name) == path.read_bytes()
+        constraints = archive.read("flantune/shipped/constraints.txt")
+        assert constraints == (ROOT / "constraints.txt").read_bytes()
         for file in project.FILES:
             name = f"flantune/shipped/{project.FOLDER}/{file}"
             assert archive.read(name) == (ROOT / project.FOLDER / file).read_bytes()
@@ -125,6 +127,14 @@ def test_recipes_tasks_and_the_quickstart_from_an_empty_folder(flantune, tmp_pat
     assert (tmp_path / "runs" / "quickstart" / "report.html").exists()
     assert "Path not found" not in log
     assert "in this process" not in log.replace("in 1 process(es)", "")
+
+
+def test_the_doctor_finds_nothing_wrong_with_it(flantune):
+    checks = json.loads(flantune("doctor", "gin/runs/quickstart.gin", "--json")[0])["checks"]
+    levels = {one["what"]: one["level"] for one in checks}
+    assert levels["names here"] == levels["devices"] == levels["run file"] == "ok"
+    (tested,) = [one["found"] for one in checks if one["what"] == "versions"]
+    assert "shipped/constraints.txt" in tested
 
 
 def test_a_new_project_trains_and_passes_its_test(flantune, python, tmp_path):
