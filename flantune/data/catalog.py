@@ -66,16 +66,20 @@ class Catalog:
         Raises:
             KeyError: no such mixture or task, or a member of the mixture does not exist.
         """
-        try:
-            found = rates_lib.members(self._as_mixture(name), self._book())
-        except KeyError as error:
-            raise KeyError(" ".join([error.args[0], *self.problems])) from error
+        found = self.members_here(name)
         if not found and self.absent(name):
             raise ValueError(
                 f"No task of {name!r} is there: all of its {len(self.absent(name))} are absent, and DataConfig.skip_absent "
                 "leaves them out."
             )
         return found
+
+    def members_here(self, name: str) -> tuple[str, ...]:
+        """The same, and none where all members are absent."""
+        try:
+            return rates_lib.members(self._as_mixture(name), self._book())
+        except KeyError as error:
+            raise KeyError(" ".join([error.args[0], *self.problems])) from error
 
     def setting(self, name: str) -> prompting.PromptSetting:
         """The setting of a member, "family:dataset#setting".

@@ -10,6 +10,7 @@ import re
 from typing import Any, Protocol, runtime_checkable
 
 from flantune import metrics as metrics_lib, prompting
+from flantune.data.publication import Publication
 from flantune.prompting import dialog as dialog_lib, rendering, template as template_lib
 
 Row = Mapping[str, Any]  # as a source gives it
@@ -56,6 +57,7 @@ class InstructionTask:
         postprocess: applied to a prediction before the metrics.
         lineage: names of the datasets that this one was made from, for leakage checks.
         licence: of the data, as its publisher states it.
+        publication: where the data are published; None: nobody says, or the task's family does.
         constants: fields that are the same for every row; kept once in the manifest.
         loss_weight: of each target token: a number, or the name of a field with each row's own. Only ratios count, since
             the loss is divided by the sum of weights; near 1 they keep that sum near the number of tokens. 0: the
@@ -81,6 +83,7 @@ class InstructionTask:
     postprocess: Callable[[str], str] | None = None
     lineage: tuple[str, ...] = ()
     licence: str = "unknown"
+    publication: Publication | None = None
     constants: Mapping[str, str] = dataclasses.field(default_factory=dict)
     may_drop: tuple[str, ...] = ()
     may_cut: tuple[str, ...] = ()
@@ -192,6 +195,9 @@ class TaskFamily:
         read_metadata: what `make_task` needs of a file (JSON values); cached in the prepared store.
         make_task: the task of a dataset from its metadata.
         declared: tasks by name, "family:dataset", of which something is known before their files are there.
+        folders: where `files` looks, below the data directory.
+        licence: of the data as a whole; each task states its own.
+        publication: where the data are published, of each task that says nothing else.
     """
 
     name: str
@@ -199,6 +205,9 @@ class TaskFamily:
     read_metadata: Callable[[pathlib.Path], Mapping[str, object]]
     make_task: Callable[[str, Mapping[str, object]], InstructionTask]
     declared: Mapping[str, Declared] = dataclasses.field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+    licence: str = "unknown"
+    publication: Publication | None = None
 
 
 def check_loss_weight(task: str, weight: object, where: str = "") -> None:

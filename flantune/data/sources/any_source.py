@@ -1,12 +1,30 @@
-"""`records`: the rows of any source with their places, for reports of malformed rows."""
+"""What can be asked of any source: its rows with their places, for reports of malformed rows; what it reads, and from where."""
 
 from collections.abc import Iterator
 import pathlib
+from typing import Protocol, runtime_checkable
+
+from etils import epath
 
 from flantune.data import task as task_lib
 from flantune.data.sources import files, formats
 from flantune.data.sources.by_user import ByUser
 from flantune.data.sources.hugging_face import HuggingFace
+from flantune.data.sources.tfds import Tfds
+
+
+@runtime_checkable
+class OnDisk(Protocol):
+    """A source that reads files below the data directory; one of your own may be such a source too."""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Files, and folders (with a "/" at the end), below the data directory."""
+        ...
+
+    def paths(self, split: str, data_dir: pathlib.Path) -> list[epath.Path]:
+        """The files of a split."""
+        ...
 
 
 def records(
@@ -17,3 +35,24 @@ def records(
         return source.records(split, data_dir)
     rows = source.read(split, data_dir)
     return (formats.Record(f"{split}:{number}", row) for number, row in enumerate(rows))
+
+
+def places(source: task_lib.Source) -> tuple[str, ...]:
+    """What it reads below the data directory; () where it reads nothing there, such as rows made in code."""
+    return source.places if isinstance(source, OnDisk) else ()
+
+
+def files_here(
+    source: task_lib.Source, split: str, data_dir: pathlib.Path
+) -> dict[epath.Path, int]:
+    """The files of a split that are there, with their sizes in bytes."""
+    found: dict[epath.Path, int] = {}
+    for path in source.paths(split, data_dir) if isinstance(source, OnDisk) else ():
+        if path.is_file():
+            found[path], _ = files.size_and_time(path)
+    return found
+
+
+def how_to_get(source: task_lib.Source, data_dir: object) -> str:
+    """The command that brings its files below the data directory; "" where the source knows none."""
+    return source.build_command(data_dir) if isinstance(source, Tfds) else ""

@@ -12,6 +12,8 @@ import dataclasses
 import hashlib
 import pathlib
 
+from etils import epath
+
 from flantune.data import task as task_lib
 from flantune.data.sources import files, formats
 
@@ -88,15 +90,23 @@ class ByUser:
             if self._split_of(user) == split:
                 yield formats.Record(record.where, {**record.row, LEFT_OUT: left_out})
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The source's files, below the data directory."""
+        return self.rows.places
+
+    def paths(self, split: str, data_dir: pathlib.Path) -> list[epath.Path]:
+        """The source's files, whether they are there or not: each split is dealt from all of them."""
+        files.check_split(self, split)
+        return self.rows.paths(_ALL, data_dir)
+
     def fingerprint(self, split: str, data_dir: pathlib.Path) -> str | None:
         """Of the names, sizes and change times of the source's files, and of how rows are dealt: no file is opened."""
-        paths = self.rows.paths(_ALL, data_dir)
-        return files.stat_fingerprint(self._described(split), paths)
+        return files.stat_fingerprint(self._described(split), self.paths(split, data_dir))
 
     def content_sha256(self, split: str, data_dir: pathlib.Path) -> str | None:
         """Of the content of the source's files, and of how rows are dealt."""
-        paths = self.rows.paths(_ALL, data_dir)
-        return files.content_sha256(self._described(split), paths)
+        return files.content_sha256(self._described(split), self.paths(split, data_dir))
 
     def describe(self) -> dict[str, object]:
         own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

@@ -77,6 +77,12 @@ class FileSource:
         check_split(self, split)
         return dict(self.files)[split]
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Its files, below the data directory."""
+        names = (formats.parse_slice(spec)[0] for _, specs in self.files for spec in specs)
+        return tuple(dict.fromkeys(names))
+
     def paths(self, split: str, data_dir: pathlib.Path) -> list[epath.Path]:
         """The files of a split, whether they are there or not."""
         return [epath.Path(data_dir) / formats.parse_slice(spec)[0] for spec in self._specs(split)]

@@ -81,12 +81,12 @@ class HuggingFace:
 
     def fingerprint(self, split: str, data_dir: pathlib.Path) -> str | None:
         """Of the names, sizes and change times of the split's files."""
-        paths = self._paths(split, data_dir)
+        paths = self.paths(split, data_dir)
         return files.stat_fingerprint(self._described(split), paths) if paths else None
 
     def content_sha256(self, split: str, data_dir: pathlib.Path) -> str | None:
         """Of the content of the split's files."""
-        paths = self._paths(split, data_dir)
+        paths = self.paths(split, data_dir)
         return files.content_sha256(self._described(split), paths) if paths else None
 
     def describe(self) -> dict[str, object]:
@@ -104,7 +104,13 @@ class HuggingFace:
     def _described(self, split: str) -> object:
         return {**self.describe(), "splits": self._spec(split)}
 
-    def _paths(self, split: str, data_dir: pathlib.Path) -> list[epath.Path]:
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Its folder below the data directory."""
+        return (f"{self.folder}/",)
+
+    def paths(self, split: str, data_dir: pathlib.Path) -> list[epath.Path]:
+        """The files of a split; none where the dataset is not there."""
         try:
             name = formats.parse_slice(self._spec(split))[0]
             return split_files(epath.Path(data_dir) / self.folder, name)

@@ -53,19 +53,18 @@ class Tfds:
         if directory is None:
             raise FileNotFoundError(
                 f"TFDS dataset {self.name!r} is neither below the data directory {str(data_dir)!r} (--data_dir or "
-                f"FLANTUNE_DATA_DIR sets it) nor below {_TFDS_DIR}. Build it with: "
-                f"tfds build {self.name} --data_dir={data_dir}"
+                f"FLANTUNE_DATA_DIR sets it) nor below {_TFDS_DIR}. Build it with: {self.build_command(data_dir)}"
             )
         return _tfds_rows(directory, dict(self.tfds_splits)[split])
 
     def fingerprint(self, split: str, data_dir: pathlib.Path) -> str | None:
         """Of the names, sizes and change times of the dataset's files."""
-        paths = self._paths(data_dir)
+        paths = self.paths(split, data_dir)
         return files.stat_fingerprint(self._described(split), paths) if paths else None
 
     def content_sha256(self, split: str, data_dir: pathlib.Path) -> str | None:
         """Of the content of the dataset's files."""
-        paths = self._paths(data_dir)
+        paths = self.paths(split, data_dir)
         return files.content_sha256(self._described(split), paths) if paths else None
 
     def describe(self) -> dict[str, object]:
@@ -75,7 +74,18 @@ class Tfds:
         files.check_split(self, split)
         return {"kind": "tfds", "name": self.name, "split": dict(self.tfds_splits)[split]}
 
-    def _paths(self, data_dir: pathlib.Path) -> list[epath.Path]:
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Its folder below the data directory."""
+        return (f"{self.name.replace(':', '/')}/",)
+
+    def build_command(self, data_dir: object) -> str:
+        """What downloads and builds the dataset."""
+        return f"tfds build {self.name} --data_dir={data_dir}"
+
+    def paths(self, split: str, data_dir: pathlib.Path) -> list[epath.Path]:
+        """All files of the dataset; none where it is not there."""
+        files.check_split(self, split)
         directory = self._directory(data_dir)
         return [] if directory is None else sorted(directory.iterdir())
 
