@@ -1,4 +1,4 @@
-"""Alpaca: instructions that a model wrote, with their answers (https://github.com/tatsu-lab/stanford_alpaca).
+"""Alpaca: instructions that a model wrote, with their answers.
 
 "alpaca:alpaca" reads `alpaca/alpaca_data.json` below the data directory: a list of {"instruction", "input", "output"}, 52,002
 upstream. As there, all rows train, the prompt has a part for the input only where there is one, and the loss is on the output
@@ -10,12 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 
 FILE = "alpaca/alpaca_data.json"
 LICENCE = "CC BY-NC 4.0"
+PUBLICATION = Publication(
+    url="https://github.com/tatsu-lab/stanford_alpaca",
+    get="Put its alpaca_data.json into DATA/alpaca",
+)
 _WITH_INPUT = " The input that it is about follows it."
 
 
@@ -47,5 +51,6 @@ TASKS = (
         may_cut=("input_part",),
         lineage=("alpaca",),
         licence=LICENCE,
+        publication=PUBLICATION,
     ),
 )

@@ -1,4 +1,4 @@
-"""BIG-Bench Hard: tasks on which language models fell short of people (https://arxiv.org/abs/2210.09261).
+"""BIG-Bench Hard: tasks on which language models fell short of people.
 
 Every `bbh/NAME.json` below the data directory becomes a task "bbh:NAME". A file is {"examples": [{"input", "target"}]};
 an input holds its own question and options. For evaluation only: all rows are the test split.
@@ -9,11 +9,12 @@ import pathlib
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, TaskFamily, sources
+from flantune.data import InstructionTask, Publication, TaskFamily, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 
 FAMILY = "bbh"
+_LICENCE = "MIT"
 
 
 def files(data_dir: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -42,7 +43,7 @@ def make_task(name: str, metadata: Mapping[str, Any]) -> InstructionTask:
         ),
         metrics=(metrics.exact_match,),
         lineage=("big_bench", name),
-        licence="MIT",
+        licence=_LICENCE,
         metadata=metadata,
     )
 
@@ -52,4 +53,17 @@ def to_fields(row: Mapping[str, Any]) -> Fields | None:
     return {"input": text, "answer": answer} if text and answer else None
 
 
-TASKS = (TaskFamily(name=FAMILY, files=files, read_metadata=read_metadata, make_task=make_task),)
+TASKS = (
+    TaskFamily(
+        name=FAMILY,
+        files=files,
+        read_metadata=read_metadata,
+        make_task=make_task,
+        folders=(FAMILY,),
+        licence=_LICENCE,
+        publication=Publication(
+            url="https://arxiv.org/abs/2210.09261",
+            get="Put the files of bbh of https://github.com/suzgunmirac/BIG-Bench-Hard into DATA/bbh.",
+        ),
+    ),
+)

@@ -1,4 +1,4 @@
-"""The nine chain-of-thought sets of the Flan Collection (https://arxiv.org/abs/2301.13688), from its own TSV files.
+"""The nine chain-of-thought sets of the Flan Collection, from its own TSV files.
 
 Each file `flan_cot/NAME_train.tsv` has the columns question, answer, rationale; a line break inside a field is written
 as a backslash and an n. The files have no other split: the first rows are kept for validation. The question holds its
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 
@@ -23,6 +23,10 @@ PUBLISHED_ROWS = {
 }  # fmt: skip
 _SENTENCE_ENDS = (".", "!", "?", '"', ")")
 _LICENCE = "Apache-2.0 (the files); the sources vary"
+_PUBLICATION = Publication(
+    url="https://arxiv.org/abs/2301.13688",
+    get="Put the files of flan/v2/cot_data of https://github.com/google-research/FLAN into DATA/flan_cot",
+)
 
 _DIRECT = (
     "{question}\nAnswer:",
@@ -154,6 +158,7 @@ def _task(
         metrics=(metrics.exact_match,),
         lineage=lineage,
         licence=_LICENCE,
+        publication=_PUBLICATION,
         published_rows={"train": PUBLISHED_ROWS[name]},
     )
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 from tasks import row_fields
@@ -116,7 +116,7 @@ _TRIVIA_QA = (
 
 
 def _arc(key: str, config: str) -> InstructionTask:
-    """One of the two sets of ARC (https://arxiv.org/abs/1803.05457)."""
+    """One of the two sets of ARC."""
     return InstructionTask(
         name=f"flan2021:{key}",
         cluster="closed_book_qa",
@@ -132,13 +132,14 @@ def _arc(key: str, config: str) -> InstructionTask:
         metrics=(metrics.accuracy,),
         lineage=("arc",),
         licence="CC-BY-SA-4.0",
+        publication=Publication(url="https://arxiv.org/abs/1803.05457", download_bytes=680_841_265),
     )
 
 
 TASKS = (
     _arc("arc_challenge", "ARC-Challenge"),
     _arc("arc_easy", "ARC-Easy"),
-    InstructionTask(  # https://aclanthology.org/Q19-1026, without documents: https://aclanthology.org/P19-1612
+    InstructionTask(  # without documents: https://aclanthology.org/P19-1612
         name="flan2021:natural_questions",
         cluster="closed_book_qa",
         source=sources.Tfds(
@@ -153,8 +154,9 @@ TASKS = (
         first_reference=True,
         lineage=("natural_questions",),
         licence="CC-BY-SA-3.0",
+        publication=Publication(url="https://aclanthology.org/Q19-1026", download_bytes=8_913_614),
     ),
-    InstructionTask(  # https://aclanthology.org/P17-1147
+    InstructionTask(
         name="flan2021:trivia_qa",
         cluster="closed_book_qa",
         source=sources.Tfds(
@@ -169,5 +171,8 @@ TASKS = (
         first_reference=True,
         lineage=("trivia_qa",),
         licence="unknown (not stated)",
+        publication=Publication(
+            url="https://aclanthology.org/P17-1147", download_bytes=2_665_779_500
+        ),
     ),
 )

@@ -2,8 +2,8 @@
 
 Rows come from TFDS, in FLAN's versions. Each task has at most the first 30,000 rows for training and the last rows of the
 training split for validation; test labels of all but Story Cloze are hidden, so the published validation split is the test
-split here. Story Cloze has no labelled training stories: most of its validation split trains. TFDS builds it only from
-files that its authors give on request (https://cs.rochester.edu/nlp/rocstories/), and FLAN uses the 2016 edition.
+split here. Story Cloze has no labelled training stories: most of its validation split trains. FLAN uses the 2016
+edition (https://aclanthology.org/N16-1098).
 Wordings of COPA are those of `copa.py`, which reads the original files.
 """
 
@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 from tasks import copa, row_fields
@@ -147,7 +147,7 @@ _STORY_CLOZE = (
 )
 
 TASKS = (
-    InstructionTask(  # https://people.ict.usc.edu/~gordon/copa.html
+    InstructionTask(
         name="flan2021:copa",
         cluster="commonsense",
         source=sources.Tfds(
@@ -162,8 +162,9 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("copa",),
         licence="unknown (not stated)",
+        publication=Publication(url=copa.URL, download_bytes=43_986),
     ),
-    InstructionTask(  # https://arxiv.org/abs/1905.07830
+    InstructionTask(
         name="flan2021:hellaswag",
         cluster="commonsense",
         source=sources.Tfds(
@@ -178,8 +179,9 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("hellaswag", "activitynet_captions", "wikihow"),
         licence="MIT",
+        publication=Publication(url="https://arxiv.org/abs/1905.07830", download_bytes=71_494_896),
     ),
-    InstructionTask(  # https://arxiv.org/abs/1911.11641
+    InstructionTask(
         name="flan2021:piqa",
         cluster="commonsense",
         source=sources.Tfds(
@@ -194,8 +196,9 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("piqa",),
         licence="unknown (not stated)",
+        publication=Publication(url="https://arxiv.org/abs/1911.11641", download_bytes=1_824_009),
     ),
-    InstructionTask(  # https://aclanthology.org/N16-1098
+    InstructionTask(
         name="flan2021:story_cloze",
         cluster="commonsense",
         source=sources.Tfds(
@@ -210,5 +213,9 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("story_cloze",),
         licence="unknown (not stated; given on request)",
+        publication=Publication(
+            url="https://cs.rochester.edu/nlp/rocstories/",
+            get="Ask the authors for the files of 2016, put them into DATA/downloads/manual",
+        ),
     ),
 )

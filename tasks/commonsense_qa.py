@@ -1,4 +1,4 @@
-"""CommonsenseQA 1.x: everyday questions with five choices (https://arxiv.org/abs/1811.00937).
+"""CommonsenseQA 1.x: everyday questions with five choices.
 
 Files `commonsense_qa/{train,dev}_rand_split.jsonl` as published. The published test file hides its answers: rows without
 `answerKey` are dropped, and the dev file is the test split here. Validation is the first 500 training rows.
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 
@@ -57,5 +57,10 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("commonsense_qa", "conceptnet"),
         licence="unknown (not stated)",
+        publication=Publication(
+            url="https://arxiv.org/abs/1811.00937",
+            get="Put train_rand_split.jsonl and dev_rand_split.jsonl of https://s3.amazonaws.com/commensenseqa/ into "
+            "DATA/commonsense_qa",
+        ),
     ),
 )

@@ -1,4 +1,4 @@
-"""COPA: which of two sentences is the cause, or the effect, of a third? (https://people.ict.usc.edu/~gordon/copa.html)
+"""COPA: which of two sentences is the cause, or the effect, of a third?
 
 Files `copa/copa-{dev,test}.xml` as published; an item asks for a cause or for an effect. SuperGLUE trains on 400 of the
 500 dev items and validates on 100; so do we, in file order, which differs from SuperGLUE's.
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 
@@ -68,6 +68,7 @@ TEMPLATES = (
 )
 
 
+URL = "https://people.ict.usc.edu/~gordon/copa.html"
 TASKS = (
     InstructionTask(
         name="copa:copa",
@@ -84,5 +85,9 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("copa",),
         licence="unknown (not stated)",
+        publication=Publication(
+            url=URL,
+            get="Put copa-dev.xml and copa-test.xml of its COPA-resources.tgz into DATA/copa",
+        ),
     ),
 )

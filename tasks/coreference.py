@@ -14,7 +14,7 @@ import re
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 from tasks import row_fields
@@ -195,7 +195,7 @@ _WSC273 = (
 )
 
 TASKS = (
-    InstructionTask(  # https://aclanthology.org/D12-1071
+    InstructionTask(
         name="flan2021:definite_pronoun_resolution",
         cluster="coreference",
         source=sources.Tfds(
@@ -210,8 +210,9 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("definite_pronoun_resolution",),
         licence="unknown (not stated)",
+        publication=Publication(url="https://aclanthology.org/D12-1071", download_bytes=227_452),
     ),
-    InstructionTask(  # https://arxiv.org/abs/1907.10641
+    InstructionTask(
         name="flan2021:winogrande",
         cluster="coreference",
         source=sources.Tfds(
@@ -226,8 +227,9 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("winogrande",),
         licence="CC-BY",
+        publication=Publication(url="https://arxiv.org/abs/1907.10641", download_bytes=3_395_492),
     ),
-    InstructionTask(  # https://arxiv.org/abs/1905.00537
+    InstructionTask(
         name="flan2021:wsc",
         cluster="coreference",
         source=sources.Tfds(
@@ -242,8 +244,9 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("wsc",),
         licence="CC-BY-4.0",
+        publication=Publication(url="https://arxiv.org/abs/1905.00537", download_bytes=32_751),
     ),
-    InstructionTask(  # https://cs.nyu.edu/~davise/papers/WinogradSchemas/WS.html
+    InstructionTask(
         name="flan2021:wsc273",
         cluster="coreference",
         source=sources.Tfds("wsc273:1.0.0", test="test"),
@@ -253,5 +256,6 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("wsc273", "wsc"),
         licence="CC-BY-4.0",
+        publication=Publication(url="https://cs.nyu.edu/~davise/papers/WinogradSchemas/WS.html"),
     ),
 )

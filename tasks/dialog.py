@@ -1,9 +1,9 @@
 """The two dialog sets of the Flan Collection (https://arxiv.org/abs/2301.13688) that are public: QReCC and WikiDialog.
 
 Rows come from TFDS. Two people speak in turns, and the reply asked for is one of the second speaker's, drawn once for each
-row; what comes before it is shown. QReCC (https://arxiv.org/abs/2010.04898) has a row for each question of a conversation,
+row; what comes before it is shown. QReCC has a row for each question of a conversation,
 with all before it: as published, only rows from the seventh question on are used. WikiDialog
-(https://arxiv.org/abs/2205.09073) has whole dialogs written around the sentences of Wikipedia; the greeting that opens each
+has whole dialogs written around the sentences of Wikipedia; the greeting that opens each
 is left out, and the reply is among the first 20. QReCC is tested on its test split, WikiDialog on its validation split.
 
 Inversions give the reply and ask for the dialog before it. Chats from files of your own: `instruction_rows.py`.
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template, choice
 from tasks import row_fields
@@ -110,6 +110,7 @@ TASKS = (
         "qrecc",
         sources.Tfds("q_re_cc:1.0.0", train="train", test="test"),
         to_fields=qrecc_fields,
+        publication=Publication(url="https://arxiv.org/abs/2010.04898"),
         lineage=("qrecc", "quac", "natural_questions", "trec_cast"),
         published_rows={"train": 10_170},
     ),
@@ -117,6 +118,7 @@ TASKS = (
         "wiki_dialog",
         sources.Tfds("wiki_dialog/OQ:1.0.0", train="train", test="validation"),
         to_fields=wiki_dialog_fields,
+        publication=Publication(url="https://arxiv.org/abs/2205.09073"),
         lineage=("wiki_dialog", "wikipedia"),
         published_rows={"train": 11_264_000},
     ),

@@ -19,7 +19,7 @@ import re
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields, Source
 from flantune.prompting import Template
 from tasks import flan2021, row_fields
@@ -161,7 +161,7 @@ def _new(key: str, source: sources.Tfds, **parts: Any) -> InstructionTask:
 
 TASKS = (
     *(_of_2021(task) for task in flan2021.TASKS if task.name.partition(":")[2] not in _LEFT_OUT),
-    _new(  # https://arxiv.org/abs/1606.06031
+    _new(
         "lambada",
         sources.Tfds("lambada:1.0.0", train="train", test="test"),
         cluster="word_prediction",
@@ -170,9 +170,10 @@ TASKS = (
         metrics=(metrics.exact_match,),
         lineage=("lambada", "bookcorpus"),
         licence="CC-BY-4.0",
+        publication=Publication(url="https://arxiv.org/abs/1606.06031", download_bytes=334_527_694),
         may_cut=("passage",),
     ),
-    _new(  # https://arxiv.org/abs/2005.00700
+    _new(
         "unified_qa_science_inst",
         sources.Tfds(
             "unified_qa/ai2_science_middle:1.0.0",
@@ -187,6 +188,7 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("ai2_science", "arc"),
         licence="unknown (not stated)",
+        publication=Publication(url="https://arxiv.org/abs/2005.00700"),
     ),
 )
 

@@ -38,5 +38,6 @@ TASKS = (
         may_cut=("input_part",),
         lineage=("alpaca",),
         licence=alpaca.LICENCE,
+        publication=alpaca.PUBLICATION,
     ),
 )

@@ -1,4 +1,4 @@
-"""GSM8K: word problems of grade-school arithmetic (https://arxiv.org/abs/2110.14168).
+"""GSM8K: word problems of grade-school arithmetic.
 
 Files `gsm8k/{train,test}.jsonl` as published; an answer ends in a line "#### 18". Calculator marks such as
 "<<16-3-4=9>>" are left out of the reasoning. Validation is the first 500 training rows. The Flan Collection's version of
@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 
@@ -78,5 +78,10 @@ TASKS = (
         postprocess=number,
         lineage=("gsm8k",),
         licence="MIT",
+        publication=Publication(
+            url="https://arxiv.org/abs/2110.14168",
+            get="Put train.jsonl and test.jsonl of grade_school_math/data of https://github.com/openai/grade-school-math into "
+            "DATA/gsm8k",
+        ),
     ),
 )

@@ -19,7 +19,7 @@ import re
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, TaskFamily, sources
+from flantune.data import InstructionTask, Publication, TaskFamily, sources
 from flantune.data.sources import compression, formats
 from flantune.data.task import Fields
 from flantune.prompting import Template
@@ -103,4 +103,17 @@ def chat_fields(row: Mapping[str, Any]) -> Fields | None:
     }
 
 
-TASKS = (TaskFamily(name=FAMILY, files=files, read_metadata=read_metadata, make_task=make_task),)
+TASKS = (
+    TaskFamily(
+        name=FAMILY,
+        files=files,
+        read_metadata=read_metadata,
+        make_task=make_task,
+        folders=(FAMILY,),
+        licence="your own files'",
+        publication=Publication(
+            url="https://arxiv.org/abs/2203.02155",
+            get="The paper's data are not published: put demonstrations of your own into DATA/instructgpt_sft.",
+        ),
+    ),
+)

@@ -19,7 +19,7 @@ import re
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, TaskFamily, sources
+from flantune.data import InstructionTask, Publication, TaskFamily, sources
 from flantune.data.sources import compression, formats
 from flantune.data.task import Fields
 from flantune.prompting import Template
@@ -157,4 +157,14 @@ def finished_fields(row: Mapping[str, Any]) -> Fields | None:
     return {"inputs": inputs, "answer": answers} if inputs and answers else None
 
 
-TASKS = (TaskFamily(name=FAMILY, files=files, read_metadata=read_metadata, make_task=make_task),)
+TASKS = (
+    TaskFamily(
+        name=FAMILY,
+        files=files,
+        read_metadata=read_metadata,
+        make_task=make_task,
+        folders=_FOLDERS,
+        licence="your own files'",
+        publication=Publication(url="", get="Your own files: put them into DATA/instruction_rows."),
+    ),
+)

@@ -4,19 +4,19 @@ Rows come from TFDS, cut as FLAN 2021 cut them: at most the first 30,000 rows fo
 training rows, and the published validation rows as test set where test labels are hidden. Text formatting, the rest of the
 cluster, is in `text_formatting.py`.
 
-- CoQA (https://aclanthology.org/Q19-1016): all questions about a story at once, numbered, and as many numbered answers.
+- CoQA: all questions about a story at once, numbered, and as many numbered answers.
   TFDS calls the published validation rows "test".
-- QuAC (https://aclanthology.org/D18-1241): one turn of a conversation, without the turns before it. "CANNOTANSWER" is taken
+- QuAC: one turn of a conversation, without the turns before it. "CANNOTANSWER" is taken
   from the end of a section and is the answer "unanswerable"; what other annotators answered counts as right too. Whether
   to follow up, and whether the answer is yes or no, is not used.
 - TREC: the wordings and names of classes of `trec.py`.
-- CoLA (https://aclanthology.org/Q19-1040): TFDS's version 2.0.0 (FLAN names none).
-- WiC (https://aclanthology.org/N19-1128): some wordings mark the word in the sentences, where it may be inflected.
-- Mathematics Dataset (https://arxiv.org/abs/1904.01557): only linear equations in one unknown.
+- CoLA: TFDS's version 2.0.0 (FLAN names none).
+- WiC: some wordings mark the word in the sentences, where it may be inflected.
+- Mathematics Dataset: only linear equations in one unknown.
 """
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields, Row
 from flantune.prompting import Template
 from tasks import row_fields, trec
@@ -355,6 +355,7 @@ TASKS = (
         metrics=_EXTRACTIVE,
         lineage=("coqa", "cnn_dailymail", "mctest", "race"),  # where stories come from
         licence="mixed: CC-BY-SA-4.0 (literature, Wikipedia), MSR-LA (MCTest), RACE's own, Apache-2.0 (CNN)",
+        publication=Publication(url="https://aclanthology.org/Q19-1016"),
         may_cut=("story",),
     ),
     InstructionTask(
@@ -367,6 +368,7 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("trec",),
         licence="unknown (not stated)",
+        publication=Publication(url=trec.URL, download_bytes=359_212),
     ),
     InstructionTask(
         name="flan2021:quac",
@@ -378,6 +380,7 @@ TASKS = (
         first_reference=True,
         lineage=("quac",),
         licence="CC-BY-SA-4.0",
+        publication=Publication(url="https://aclanthology.org/D18-1241", download_bytes=77_043_986),
         may_cut=("background", "context"),
     ),
     InstructionTask(
@@ -390,6 +393,7 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("cola",),
         licence="unknown (not stated)",
+        publication=Publication(url="https://aclanthology.org/Q19-1040", download_bytes=376_971),
     ),
     InstructionTask(
         name="flan2021:wic",
@@ -401,6 +405,7 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("wic",),
         licence="CC-BY-NC-4.0",
+        publication=Publication(url="https://aclanthology.org/N19-1128", download_bytes=396_213),
     ),
     InstructionTask(
         name="flan2021:math_dataset",
@@ -411,6 +416,9 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("math_dataset",),
         licence="Apache-2.0",
+        publication=Publication(
+            url="https://arxiv.org/abs/1904.01557", download_bytes=2_333_082_954
+        ),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""MMLU: exam questions of 57 subjects, with four choices each (https://arxiv.org/abs/2009.03300).
+"""MMLU: exam questions of 57 subjects, with four choices each.
 
 Every `mmlu/test/SUBJECT_test.csv` below the data directory becomes a task "mmlu:SUBJECT". The files have no header:
 question, four choices, letter of the answer. The five rows of `mmlu/dev/` are the split "train", from which few-shot
@@ -10,11 +10,12 @@ import pathlib
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, TaskFamily, sources
+from flantune.data import InstructionTask, Publication, TaskFamily, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 
 FAMILY = "mmlu"
+_LICENCE = "MIT"
 _SUFFIX = "_test"
 _LETTERS = "ABCD"
 # The four groups of the paper, appendix B; what is in no other is in the last.
@@ -75,7 +76,7 @@ def make_task(name: str, metadata: Mapping[str, Any]) -> InstructionTask:
         ),
         metrics=(metrics.accuracy,),
         lineage=("mmlu", "mmmlu"),  # Natural Instructions writes it with three m
-        licence="MIT",
+        licence=_LICENCE,
         constants={"subject": subject.replace("_", " ")},
         metadata=metadata,
     )
@@ -92,4 +93,17 @@ def to_fields(row: Mapping[str, Any]) -> Fields | None:
     }
 
 
-TASKS = (TaskFamily(name=FAMILY, files=files, read_metadata=read_metadata, make_task=make_task),)
+TASKS = (
+    TaskFamily(
+        name=FAMILY,
+        files=files,
+        read_metadata=read_metadata,
+        make_task=make_task,
+        folders=(FAMILY,),
+        licence=_LICENCE,
+        publication=Publication(
+            url="https://arxiv.org/abs/2009.03300",
+            get="Put dev, val and test of https://people.eecs.berkeley.edu/~hendrycks/data.tar into DATA/mmlu.",
+        ),
+    ),
+)

@@ -1,4 +1,4 @@
-"""Super-NaturalInstructions (https://arxiv.org/abs/2204.07705): every task JSON of a folder becomes a task.
+"""Super-NaturalInstructions: every task JSON of a folder becomes a task.
 
 The folder is `natural_instructions/` below the data directory, or an upstream checkout, `natural-instructions/tasks/`;
 where both exist, the first one counts. Both published schemas are read: `Definition` as a text or as a list of texts.
@@ -19,11 +19,16 @@ import string
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, TaskFamily, sources
+from flantune.data import InstructionTask, Publication, TaskFamily, sources
 from flantune.data.task import Fields
 from flantune.prompting import PromptSetting, Template
 
 FAMILY = "natural_instructions"
+LICENCE = "Apache-2.0 (the collection); each task states its own"
+PUBLICATION = Publication(
+    url="https://arxiv.org/abs/2204.07705",
+    get="git clone https://github.com/allenai/natural-instructions DATA/natural-instructions",
+)
 TEST_ROWS = 100
 MAX_EXAMPLES = 4
 _FOLDERS = ("natural_instructions", "natural-instructions/tasks")
@@ -181,4 +186,14 @@ def _snake_case(category: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", category.lower()).strip("_")
 
 
-TASKS = (TaskFamily(name=FAMILY, files=files, read_metadata=read_metadata, make_task=make_task),)
+TASKS = (
+    TaskFamily(
+        name=FAMILY,
+        files=files,
+        read_metadata=read_metadata,
+        make_task=make_task,
+        folders=_FOLDERS,
+        licence=LICENCE,
+        publication=PUBLICATION,
+    ),
+)

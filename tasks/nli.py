@@ -5,10 +5,6 @@ the publisher's own serves as test set because its test labels are hidden. Rows 
 disagreed, or it is hidden) are dropped. The order of classes is TFDS's and differs: CB has contradiction before
 neutral, WNLI has "not entailed" first. The two MNLI tasks train on the same rows; only their tests differ. CB's mean F1 of the
 classes, which SuperGLUE gives too, is left out: wordings call the classes otherwise.
-
-ANLI (https://aclanthology.org/2020.acl-main.441), CB (https://doi.org/10.18148/sub/2019.v23i2.601), MNLI
-(https://aclanthology.org/N18-1101), QNLI and WNLI (https://arxiv.org/abs/1804.07461), RTE and CB as in SuperGLUE
-(https://arxiv.org/abs/1905.00537), SNLI (https://aclanthology.org/D15-1075).
 """
 
 from collections.abc import Mapping
@@ -16,7 +12,7 @@ import functools
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 
@@ -393,6 +389,7 @@ def _task(
     choices: tuple[str, ...],
     templates: tuple[Template, ...],
     lineage: tuple[str, ...],
+    publication: Publication,
     licence: str = "unknown (not stated)",
 ) -> InstructionTask:
     """A set with its text, which may be cut, its statement, and its choices in the order of TFDS's classes."""
@@ -407,6 +404,7 @@ def _task(
         metrics=(metrics.accuracy,),
         lineage=lineage,
         licence=licence,
+        publication=publication,
         may_cut=texts[:1],
     )
 
@@ -416,25 +414,27 @@ _CAPITALS = ("Yes", "It's impossible to say", "No")  # entailed, neutral, contra
 _SMALL = ("yes", "it is not possible to tell", "no")
 
 
+def _cut_at(rows: int, name: str) -> sources.Tfds:
+    """A set whose last training rows are for validation and whose validation rows are the test set."""
+    return sources.Tfds(
+        name, train=f"train[:-{rows}]", validation=f"train[-{rows}:]", test="validation"
+    )
+
+
 def _anli(split: str, train: str) -> InstructionTask:
     source = sources.Tfds(
         f"anli/{split}:0.1.0", train=train, validation="validation[:200]", test="test"
     )
     texts = ("context", "hypothesis")
-    return _task(f"anli_{split}", source, texts, _CAPITALS, _ANLI, ("anli",), "CC-BY-NC-4.0")
+    where = Publication(url="https://aclanthology.org/2020.acl-main.441", download_bytes=18_621_352)
+    return _task(f"anli_{split}", source, texts, _CAPITALS, _ANLI, ("anli",), where, "CC-BY-NC-4.0")
 
 
 def _mnli(test: str) -> InstructionTask:
     source = sources.Tfds("glue/mnli:2.0.0", **_LAST_TRAINING_ROWS, test=f"validation_{test}")
-    return _task(
-        f"mnli_{test}",
-        source,
-        _PREMISE,
-        _SMALL,
-        _MNLI,
-        ("mnli",),
-        "varies by source (see the paper)",
-    )
+    where = Publication(url="https://aclanthology.org/N18-1101", download_bytes=312_783_507)
+    licence = "varies by source (see the paper)"
+    return _task(f"mnli_{test}", source, _PREMISE, _SMALL, _MNLI, ("mnli",), where, licence)
 
 
 TASKS = (
@@ -443,13 +443,12 @@ TASKS = (
     _anli("r3", "train[:30000]"),
     _task(
         "cb",
-        sources.Tfds(
-            "super_glue/cb:1.0.2", train="train[:-50]", validation="train[-50:]", test="validation"
-        ),
+        _cut_at(50, "super_glue/cb:1.0.2"),
         _PREMISE,
         ("Yes", "No", "It's impossible to say"),  # entailment, contradiction, neutral
         _CB,
         ("cb",),
+        Publication(url="https://doi.org/10.18148/sub/2019.v23i2.601", download_bytes=75_482),
     ),
     _mnli("matched"),
     _mnli("mismatched"),
@@ -460,20 +459,17 @@ TASKS = (
         ("yes", "no"),
         _QNLI,
         ("qnli", "squad"),
+        Publication(url="https://arxiv.org/abs/1804.07461", download_bytes=10_627_589),
         "CC-BY-SA-4.0 (SQuAD)",
     ),
     _task(
         "rte",
-        sources.Tfds(
-            "super_glue/rte:1.0.2",
-            train="train[:-200]",
-            validation="train[-200:]",
-            test="validation",
-        ),
+        _cut_at(200, "super_glue/rte:1.0.2"),
         _PREMISE,
         ("yes", "no"),
         _RTE,
         ("rte",),
+        Publication(url="https://arxiv.org/abs/1905.00537", download_bytes=750_920),
     ),
     _task(
         "snli",
@@ -484,16 +480,16 @@ TASKS = (
         _SMALL,
         _SNLI,
         ("snli",),
+        Publication(url="https://aclanthology.org/D15-1075", download_bytes=94_550_081),
         "CC-BY-SA-4.0",
     ),
     _task(
         "wnli",
-        sources.Tfds(
-            "glue/wnli:2.0.0", train="train[:-30]", validation="train[-30:]", test="validation"
-        ),
+        _cut_at(30, "glue/wnli:2.0.0"),
         ("sentence1", "sentence2"),
         ("no", "yes"),  # not_entailment comes first
         _WNLI,
         ("wnli", "wsc"),
+        Publication(url="https://arxiv.org/abs/1804.07461", download_bytes=28_999),
     ),
 )

@@ -3,10 +3,10 @@
 Every set is read from TFDS, cut as FLAN 2021 cut it: at most 30,000 training rows, validation from the end of the training
 rows (PAWS has its own), and GLUE's validation rows as test sets, because its test labels are hidden. What differs:
 
-- MRPC (https://aclanthology.org/I05-5002): nothing.
-- QQP (https://arxiv.org/abs/1804.07461): two double quotes, as in a CSV file, become one.
-- PAWS (https://aclanthology.org/N19-1131), from Wikipedia: nothing. Words are kept apart as published.
-- STS-B (https://aclanthology.org/S17-2001): likeness from 0 to 5, the mean of several people, rounded to a whole number, a
+- MRPC: nothing.
+- QQP: two double quotes, as in a CSV file, become one.
+- PAWS, from Wikipedia: nothing. Words are kept apart as published.
+- STS-B: likeness from 0 to 5, the mean of several people, rounded to a whole number, a
   half to the even one, for the target and for the metrics. Its wordings name the scale and none shows `{options}`: a letter
   for a grade would have no correlation.
 
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 
@@ -279,6 +279,7 @@ def _task(
     source: sources.Tfds,
     templates: tuple[Template, ...],
     lineage: tuple[str, ...],
+    publication: Publication,
     *,
     fields: Callable[[Mapping[str, Any]], Fields | None] = sentence_fields,
     choices: tuple[str, ...] = _CHOICES,
@@ -295,6 +296,7 @@ def _task(
         metrics=scores,
         lineage=lineage,
         licence=licence,
+        publication=publication,
     )
 
 
@@ -306,12 +308,14 @@ TASKS = (
         ),
         _MRPC,
         ("glue_mrpc", "mrpc"),
+        Publication(url="https://aclanthology.org/I05-5002", download_bytes=1_494_541),
     ),
     _task(
         "glue_qqp",
         sources.Tfds("glue/qqp:2.0.0", **_LAST_TRAINING_ROWS, test="validation"),
         _QQP,
         ("glue_qqp", "qqp"),
+        Publication(url="https://arxiv.org/abs/1804.07461", download_bytes=41_696_084),
         fields=qqp_fields,
     ),
     _task(
@@ -321,6 +325,7 @@ TASKS = (
         ),
         _PAWS,
         ("paws_wiki", "paws"),
+        Publication(url="https://aclanthology.org/N19-1131", download_bytes=4_687_157),
         licence="free to use for any purpose (https://github.com/google-research-datasets/paws)",
     ),
     _task(
@@ -330,6 +335,7 @@ TASKS = (
         ),
         _STSB,
         ("stsb", "mrpc"),  # some of its pairs are MRPC's
+        Publication(url="https://aclanthology.org/S17-2001", download_bytes=802_872),
         fields=stsb_fields,
         choices=_GRADES,
         scores=(metrics.pearson, metrics.spearman),

@@ -21,7 +21,7 @@ import textwrap
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, TaskFamily, sources
+from flantune.data import InstructionTask, Publication, TaskFamily, sources
 from flantune.data.sources import compression, formats
 from flantune.data.task import Fields
 from flantune.prompting import Template
@@ -169,4 +169,16 @@ def _code(text: str) -> str:
     return textwrap.dedent("\n".join(lines)).strip()
 
 
-TASKS = (TaskFamily(name=FAMILY, files=files, read_metadata=read_metadata, make_task=make_task),)
+TASKS = (
+    TaskFamily(
+        name=FAMILY,
+        files=files,
+        read_metadata=read_metadata,
+        make_task=make_task,
+        folders=(FAMILY,),
+        licence="your own files'",
+        publication=Publication(
+            url="", get="Your own files: put them into DATA/program_synthesis."
+        ),
+    ),
+)

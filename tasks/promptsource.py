@@ -1,4 +1,4 @@
-"""promptsource, the templates of P3 and T0 (https://arxiv.org/abs/2202.01279): every template file becomes tasks.
+"""promptsource, the templates of P3 and T0: every template file becomes tasks.
 
 Templates are read from `promptsource/` below the data directory: a checkout, or a folder of DATASET/[CONFIG/]templates.yaml
 as in it. A dataset is listed where its rows are there too: in `hf/DATASET[/CONFIG]/` as `datasets` saves it (or as a folder
@@ -18,14 +18,22 @@ import pathlib
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, TaskFamily, sources
+from flantune.data import InstructionTask, Publication, TaskFamily, sources
 from flantune.data.task import Row, Source
 from flantune.interop import promptsource
 from tasks import commonsense_qa, copa, sst2
 
 FAMILY = "promptsource"
 _FOLDERS = ("promptsource/promptsource/templates", "promptsource")  # a checkout, a folder
+FOLDERS = (*_FOLDERS, "hf")
 _FILE = "templates.yaml"
+LICENCE = "unknown (see the dataset); templates Apache-2.0"
+_GET_TEMPLATES = "git clone https://github.com/bigscience-workshop/promptsource DATA/promptsource"
+PUBLICATION = Publication(
+    url="https://arxiv.org/abs/2202.01279",
+    get=f"{_GET_TEMPLATES}, and each dataset from https://huggingface.co/datasets: "
+    "datasets.load_dataset(DATASET, CONFIG).save_to_disk('DATA/hf/DATASET/CONFIG')",
+)
 _BENCHMARKS = ("glue", "super_glue")  # collections: their configurations are datasets of their own
 _METRICS = {
     "accuracy": metrics.accuracy,
@@ -157,9 +165,20 @@ def make_task(name: str, metadata: Mapping[str, Any]) -> InstructionTask:
         templates=templates,
         metrics=_metrics(templates),
         lineage=local.task.lineage if local else (_lineage(file.dataset),),
-        licence=local.task.licence if local else "unknown (see the dataset); templates Apache-2.0",
+        licence=local.task.licence if local else LICENCE,
+        publication=local.task.publication if local else _publication(file.dataset),
         extra_fields=promptsource.EXTRA_FIELDS,
         metadata=metadata,
+    )
+
+
+def _publication(dataset: str) -> Publication:
+    """Where a dataset's rows are: the hub has them under promptsource's names."""
+    name, _, config = dataset.partition("/")
+    named = f"{name!r}, {config!r}" if config else f"{name!r}"
+    return Publication(
+        url=f"https://huggingface.co/datasets/{name}",
+        get=f"datasets.load_dataset({named}).save_to_disk('DATA/hf/{dataset}')",
     )
 
 
@@ -181,4 +200,14 @@ def _metrics(templates: tuple[promptsource.JinjaTemplate, ...]) -> tuple[metrics
     return tuple(found) or (metrics.exact_match,)
 
 
-TASKS = (TaskFamily(name=FAMILY, files=files, read_metadata=read_metadata, make_task=make_task),)
+TASKS = (
+    TaskFamily(
+        name=FAMILY,
+        files=files,
+        read_metadata=read_metadata,
+        make_task=make_task,
+        folders=FOLDERS,
+        licence=LICENCE,
+        publication=PUBLICATION,
+    ),
+)

@@ -10,13 +10,15 @@ import functools
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 from tasks import quickstart_rows as rows_lib
 
 HELD_OUT_CLUSTER = "extremes"
 _YES_NO = ("no", "yes")
+
+_MADE_HERE = Publication(url="", get="Made in code: there is nothing to get.")
 
 
 def to_fields(row: Mapping[str, Any]) -> Fields:
@@ -56,6 +58,7 @@ def _task(
         metrics=(metrics.exact_match,),
         lineage=(name,),
         licence="Apache-2.0",
+        publication=_MADE_HERE,
     )
 
 

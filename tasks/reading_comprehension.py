@@ -17,7 +17,7 @@ from collections.abc import Callable
 import re
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields, Row
 from flantune.prompting import Template
 from tasks import row_fields
@@ -290,6 +290,7 @@ def _task(
     templates: tuple[Template, ...],
     metric: tuple[metrics.AnyMetric, ...],
     licence: str,
+    publication: Publication,
     *,
     lineage: str = "",
     answer_choices: tuple[str, ...] | str | None = None,
@@ -307,6 +308,7 @@ def _task(
         first_reference=answer_choices is None,
         lineage=(lineage or key,),
         licence=licence,
+        publication=publication,
         may_cut=may_cut,
     )
 
@@ -318,58 +320,64 @@ def _tfds(name: str, train: str = "train[:30000]", test: str = "validation") -> 
 _EXTRACTIVE = (metrics.squad_exact_match, metrics.squad_f1)
 
 TASKS = (
-    _task(  # https://aclanthology.org/N19-1300
+    _task(
         "bool_q",
         _tfds("bool_q:1.0.0", train="train[:-200]"),
         bool_q_fields,
         _BOOL_Q,
         (metrics.accuracy,),
         "CC-BY-SA-3.0",
+        Publication(url="https://aclanthology.org/N19-1300", download_bytes=8_764_539),
         answer_choices=_YES_NO,
     ),
-    _task(  # https://aclanthology.org/N19-1246
+    _task(
         "drop",
         _tfds("drop:2.0.0", test="dev"),
         drop_fields,
         _DROP,
         _EXTRACTIVE,
         "CC-BY-SA-4.0",
+        Publication(url="https://aclanthology.org/N19-1246"),
     ),
-    _task(  # https://aclanthology.org/N18-1023
+    _task(
         "multirc",
         _tfds("super_glue/multirc:1.0.2", train="train[:-200]"),
         multirc_fields,
         _MULTIRC,
         (metrics.f1_of("yes"), metrics.accuracy),
         "unknown (not stated)",
+        Publication(url="https://aclanthology.org/N18-1023", download_bytes=1_116_225),
         answer_choices=_YES_NO,
     ),
-    _task(  # https://aclanthology.org/D18-1260
+    _task(
         "openbookqa",
         sources.Tfds("openbookqa:0.1.0", train="train", validation="validation[:200]", test="test"),
         openbookqa_fields,
         _OPENBOOKQA,
         (metrics.accuracy,),
         "unknown (not stated)",
+        Publication(url="https://aclanthology.org/D18-1260", download_bytes=1_446_098),
         answer_choices="choices",
         may_cut=(),
     ),
-    _task(  # https://aclanthology.org/D16-1264
+    _task(
         "squad_v1",
         _tfds("squad/v1.1:3.0.0"),
         squad_fields,
         _SQUAD_V1,
         _EXTRACTIVE,
         "CC-BY-SA-4.0",
+        Publication(url="https://aclanthology.org/D16-1264", download_bytes=35_142_551),
         lineage="squad",
     ),
-    _task(  # https://aclanthology.org/P18-2124
+    _task(
         "squad_v2",
         _tfds("squad/v2.0:3.0.0"),
         squad_fields,
         _SQUAD_V2,
         _EXTRACTIVE,
         "CC-BY-SA-4.0",
+        Publication(url="https://aclanthology.org/P18-2124", download_bytes=46_494_161),
         lineage="squad",
     ),
 )

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 from tasks import row_fields
@@ -110,7 +110,7 @@ _RECORD = (
 )
 
 TASKS = (
-    InstructionTask(  # https://aclanthology.org/D19-1243
+    InstructionTask(
         name="flan2021:cosmos_qa",
         cluster="reading_comprehension_with_commonsense",
         source=sources.Tfds(
@@ -125,9 +125,10 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("cosmos_qa",),
         licence="CC-BY-4.0",
+        publication=Publication(url="https://aclanthology.org/D19-1243", download_bytes=24_399_475),
         may_cut=("passage",),
     ),
-    InstructionTask(  # https://arxiv.org/abs/1810.12885
+    InstructionTask(
         name="flan2021:record",
         cluster="reading_comprehension_with_commonsense",
         source=sources.Tfds(
@@ -142,6 +143,7 @@ TASKS = (
         first_reference=True,
         lineage=("record", "cnn_dailymail"),
         licence="unknown (not stated)",
+        publication=Publication(url="https://arxiv.org/abs/1810.12885", download_bytes=51_757_880),
         may_cut=("passage",),
     ),
 )

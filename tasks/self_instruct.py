@@ -1,4 +1,4 @@
-"""Self-Instruct: instructions that GPT-3 wrote, and the seed tasks it wrote them from (https://arxiv.org/abs/2212.10560).
+"""Self-Instruct: instructions that GPT-3 wrote, and the seed tasks it wrote them from.
 
 Below the data directory, in the published layout:
 
@@ -11,7 +11,7 @@ on the output alone; the encodings are our own. Of a prompt that is too long the
 """
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.prompting import Template
 from tasks import instruction_rows
 
@@ -27,6 +27,11 @@ _FILES = {
     "generated": "self_instruct/all_instances_82K.jsonl",
     "seed_tasks": "self_instruct/seed_tasks.jsonl",
 }
+_PUBLICATION = Publication(
+    url="https://arxiv.org/abs/2212.10560",
+    get="Put data/seed_tasks.jsonl and data/gpt3_generations/batch_221203/all_instances_82K.jsonl of "
+    "https://github.com/yizhongw/self-instruct into DATA/self_instruct",
+)
 
 TASKS = tuple(
     InstructionTask(
@@ -40,6 +45,7 @@ TASKS = tuple(
         extra_fields=("is_classification",),
         lineage=("self_instruct", name),
         licence="Apache-2.0",
+        publication=_PUBLICATION,
     )
     for name, file in _FILES.items()
 )

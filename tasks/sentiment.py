@@ -3,12 +3,12 @@
 Every set is read from TFDS, cut as FLAN 2021 cut it: at most 30,000 training rows (IMDB has fewer), validation from the end
 of the training rows, and SST-2's validation rows as its test set, because its test labels are hidden. What differs:
 
-- IMDB (https://aclanthology.org/P11-1015): HTML's line breaks become line breaks.
-- Sentiment140 (https://www-cs.stanford.edu/people/alecmgo/papers/TwitterDistantSupervision09.pdf): `polarity` is 0
+- IMDB: HTML's line breaks become line breaks.
+- Sentiment140: `polarity` is 0
   (negative), 2 (neutral) or 4 (positive). Only the test rows have neutral ones, which FLAN 2021 counted as negative; here they
   are dropped. The training labels come from emoticons, which were then removed. HTML's names of signs (&amp;) are undone.
-- SST-2 (https://aclanthology.org/D13-1170): the wordings are those of `sst2.py`, the last two replaced by inversions.
-- Yelp (https://arxiv.org/abs/1509.01626): TFDS leaves the CSV file's escapes in: a backslash and an n for a line break, two
+- SST-2: the wordings are those of `sst2.py`, the last two replaced by inversions.
+- Yelp: TFDS leaves the CSV file's escapes in: a backslash and an n for a line break, two
   double quotes for one.
 """
 
@@ -18,7 +18,7 @@ import re
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 from tasks import sst2
@@ -220,6 +220,7 @@ def _task(
     fields: Callable[[Mapping[str, Any]], Fields | None],
     templates: tuple[Template, ...],
     lineage: tuple[str, ...],
+    publication: Publication,
 ) -> InstructionTask:
     return InstructionTask(
         name=f"flan2021:{key}",
@@ -231,6 +232,7 @@ def _task(
         metrics=(metrics.accuracy,),
         lineage=lineage,
         licence="unknown (not stated)",
+        publication=publication,
         may_cut=("sentence",) if key == "sst2" else ("text",),
     )
 
@@ -247,6 +249,7 @@ TASKS = (
         imdb_fields,
         _IMDB,
         ("imdb_reviews", "imdb"),
+        Publication(url="https://aclanthology.org/P11-1015", download_bytes=84_125_825),
     ),
     _task(
         "sentiment140",
@@ -256,6 +259,10 @@ TASKS = (
         sentiment140_fields,
         _SENTIMENT140,
         ("sentiment140",),
+        Publication(
+            url="https://www-cs.stanford.edu/people/alecmgo/papers/TwitterDistantSupervision09.pdf",
+            download_bytes=81_363_704,
+        ),
     ),
     _task(
         "sst2",
@@ -265,6 +272,7 @@ TASKS = (
         sst2_fields,
         _SST2,
         ("sst2", "sst"),
+        Publication(url=sst2.URL, download_bytes=7_439_277),
     ),
     _task(
         "yelp_polarity_reviews",
@@ -278,5 +286,6 @@ TASKS = (
         _YELP,
         # Yelp's reviews with five classes are drawn from the same reviews.
         ("yelp_polarity_reviews", "yelp_polarity", "yelp_review_full"),
+        Publication(url="https://arxiv.org/abs/1509.01626", download_bytes=166_373_201),
     ),
 )

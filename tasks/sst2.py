@@ -1,4 +1,4 @@
-"""SST-2: is a sentence of a film review positive? (Stanford Sentiment Treebank, https://aclanthology.org/D13-1170)
+"""SST-2: is a sentence of a film review positive? (Stanford Sentiment Treebank)
 
 Files `sst2/{train,dev,test}.tsv`: sentence, tab, 0 or 1, no header; lower-cased and tokenised as published.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 
@@ -50,6 +50,7 @@ def to_fields(row: Mapping[str, Any]) -> Fields | None:
     return {"sentence": sentence, "label": int(row["label"])} if sentence else None
 
 
+URL = "https://aclanthology.org/D13-1170"
 TASKS = (
     InstructionTask(
         name="sst2:sst2",
@@ -66,6 +67,11 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("sst2", "sst"),
         licence="unknown (not stated)",
+        publication=Publication(
+            url=URL,
+            get="Put train.tsv, dev.tsv and test.tsv of data/SST2 of "
+            "https://github.com/clairett/pytorch-sentiment-classification into DATA/sst2",
+        ),
         may_cut=("sentence",),
     ),
 )

@@ -5,11 +5,11 @@ validation from the end of the training rows, and GEM's validation rows as the t
 hidden. GEM's training rows have one target and no references, its other rows a target and all references; the answers are
 the target and the references, each once. What the rows look like:
 
-- CommonGen (https://arxiv.org/abs/1911.03705): a list of concepts.
-- DART (https://arxiv.org/abs/2007.02871): TFDS joins subject, relation and object of a triple by spaces. The cells "[TITLE]"
+- CommonGen: a list of concepts.
+- DART: TFDS joins subject, relation and object of a triple by spaces. The cells "[TITLE]"
   and "[TABLECONTEXT]", which stand for the title of a table and the table itself, become words.
-- E2E (https://arxiv.org/abs/1706.09254): "name[The Mill], area[riverside]" becomes "name = The Mill, area = riverside".
-- WebNLG (https://aclanthology.org/P17-1017): "A_B | leader | C" becomes "A B, leader, C".
+- E2E: "name[The Mill], area[riverside]" becomes "name = The Mill, area = riverside".
+- WebNLG: "A_B | leader | C" becomes "A B, leader, C".
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ import re
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 from tasks import row_fields
@@ -170,6 +170,7 @@ def _task(
     to_fields: Callable[[Mapping[str, Any]], Fields | None],
     templates: tuple[Template, ...],
     licence: str,
+    url: str,
     *derived: str,
 ) -> InstructionTask:
     return InstructionTask(
@@ -183,15 +184,19 @@ def _task(
         metrics=(metrics.rouge_1, metrics.rouge_2, metrics.rouge_lsum),
         lineage=(key, *derived),
         licence=licence,
+        publication=Publication(url=url),
     )
 
 
 TASKS = (
-    _task("common_gen", common_gen_fields, _COMMON_GEN, "MIT"),
+    _task("common_gen", common_gen_fields, _COMMON_GEN, "MIT", "https://arxiv.org/abs/1911.03705"),
     # DART took triples from WebNLG and E2E, and tables of two sets of questions.
-    _task("dart", dart_fields, _DART, "MIT", "web_nlg_en", "e2e_nlg", "wikisql", "wikitablequestions"),
-    _task("e2e_nlg", e2e_nlg_fields, _E2E_NLG, "CC-BY-SA-4.0"),
-    _task("web_nlg_en", web_nlg_fields, _WEB_NLG, "CC-BY-NC-SA-4.0"),
+    _task(
+        "dart", dart_fields, _DART, "MIT", "https://arxiv.org/abs/2007.02871",
+        "web_nlg_en", "e2e_nlg", "wikisql", "wikitablequestions",
+    ),
+    _task("e2e_nlg", e2e_nlg_fields, _E2E_NLG, "CC-BY-SA-4.0", "https://arxiv.org/abs/1706.09254"),
+    _task("web_nlg_en", web_nlg_fields, _WEB_NLG, "CC-BY-NC-SA-4.0", "https://aclanthology.org/P17-1017"),
 )  # fmt: skip
 
 LINT_ALLOW = {

@@ -5,13 +5,13 @@ which has training rows only, gives its last 600 to validation (100) and test (5
 loses its end, a list of reviews its first ones. Inversions ask for the beginning of a long text, not for all of it, which no
 target has room for. What the rows look like:
 
-- AESLC (https://arxiv.org/abs/1906.03497): mails of a firm with their subject lines.
-- Opinion Abstracts (https://aclanthology.org/N16-1007): IDebate has arguments and the claim that they support, Rotten Tomatoes
+- AESLC: mails of a firm with their subject lines.
+- Opinion Abstracts: IDebate has arguments and the claim that they support, Rotten Tomatoes
   reviews of a film and the critics' consensus. At most ten are shown, numbered, as in FLAN 2021. A film's name has spaces for
   underscores.
-- SAMSum (https://arxiv.org/abs/1911.12237): TFDS needs a file that the publisher gives. Other marks between angle brackets
+- SAMSum: other marks between angle brackets
   than those of files become spaces; "<file_photo>" becomes "[photo]".
-- WikiLingua (https://aclanthology.org/2020.findings-emnlp.360): the steps of a how-to and what they come down to, from
+- WikiLingua: the steps of a how-to and what they come down to, from
   TFDS's GEM.
 
 Headlines and highlights: `summarization_news.py`.
@@ -22,7 +22,7 @@ import re
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 from tasks import row_fields
@@ -228,6 +228,7 @@ def _task(
     source: sources.Tfds,
     to_fields: Callable[[Mapping[str, Any]], Fields | None],
     templates: tuple[Template, ...],
+    publication: Publication,
     *,
     may_cut: str = "text",
     licence: str = "unknown (not stated)",
@@ -242,9 +243,12 @@ def _task(
         metrics=(metrics.rouge_1, metrics.rouge_2, metrics.rouge_lsum),
         lineage=(key, *derived),
         licence=licence,
+        publication=publication,
         may_cut=(may_cut,),
     )
 
+
+_OPINIONS = Publication(url="https://aclanthology.org/N16-1007", download_bytes=21_057_086)
 
 TASKS = (
     _task(
@@ -252,12 +256,14 @@ TASKS = (
         sources.Tfds("aeslc:1.0.0", train="train", validation="validation[-200:]", test="test"),
         aeslc_fields,
         _AESLC,
+        Publication(url="https://arxiv.org/abs/1906.03497", download_bytes=11_643_743),
     ),
     _task(
         "opinion_abstracts_idebate",
         sources.Tfds("opinion_abstracts/idebate:1.0.0", **_LAST_ROWS),
         idebate_fields,
         _IDEBATE,
+        _OPINIONS,
         may_cut="arguments",
     ),
     _task(
@@ -265,6 +271,7 @@ TASKS = (
         sources.Tfds("opinion_abstracts/rotten_tomatoes:1.0.0", **_LAST_ROWS),
         rotten_tomatoes_fields,
         _ROTTEN_TOMATOES,
+        _OPINIONS,
         may_cut="reviews",
     ),
     _task(
@@ -272,6 +279,10 @@ TASKS = (
         sources.Tfds("samsum:1.0.0", train="train", validation="validation[:200]", test="test"),
         samsum_fields,
         _SAMSUM,
+        Publication(
+            url="https://arxiv.org/abs/1911.12237",
+            get="Put the files of https://arxiv.org/src/1911.12237v2/anc/corpus.7z into DATA/downloads/manual",
+        ),
         licence="CC-BY-NC-ND-4.0",
     ),
     _task(
@@ -284,6 +295,7 @@ TASKS = (
         ),
         wiki_lingua_fields,
         _WIKI_LINGUA,
+        Publication(url="https://aclanthology.org/2020.findings-emnlp.360"),
         licence="CC-BY-NC-SA-3.0",
         derived=("wiki_lingua",),
     ),

@@ -4,15 +4,14 @@ FLAN 2021 counts the sections as summaries. Every set but XSum is read from TFDS
 training rows and 200 for validation. An article that makes a prompt too long loses its end. Inversions ask for the first
 sentence of an article, not for all of it, which no target has room for. What differs:
 
-- AG News (https://arxiv.org/abs/1509.01626): half-removed HTML becomes text again. Rows without a title are dropped.
-- CNN/Daily Mail (https://arxiv.org/abs/1704.04368): TFDS builds 3.4.0 now, FLAN 2021 had 3.1.0. Datelines and lines with an
+- AG News: half-removed HTML becomes text again. Rows without a title are dropped.
+- CNN/Daily Mail: TFDS builds 3.4.0 now, FLAN 2021 had 3.1.0. Datelines and lines with an
   author and a date are cut, as in FLAN 2021, but only at the start: FLAN 2021 also cut articles at a later ") --".
-- Gigaword (https://aclanthology.org/D15-1044): rows with unknown words or masked digits are dropped, as in FLAN 2021.
-- Multi-News (https://aclanthology.org/P19-1102): TFDS builds 2.1.0 now, FLAN 2021 had 1.0.0. Articles are numbered.
-- Newsroom (https://aclanthology.org/N18-1065): TFDS needs files that the publisher gives on request. Some titles are empty,
-  and those rows are dropped.
-- XSum (https://aclanthology.org/D18-1206): FLAN 2021 read it from Hugging Face, and so do we: the folder `xsum` below the
-  data directory, with the published splits. Nothing is downloaded.
+- Gigaword: rows with unknown words or masked digits are dropped, as in FLAN 2021.
+- Multi-News: TFDS builds 2.1.0 now, FLAN 2021 had 1.0.0. Articles are numbered.
+- Newsroom: some titles are empty, and those rows are dropped.
+- XSum: FLAN 2021 read it from Hugging Face, and so do we: the folder `xsum` below the data directory, with the published
+  splits.
 
 Mails, chats, reviews and arguments: `summarization_everyday.py`.
 """
@@ -23,7 +22,7 @@ import re
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields, Source
 from flantune.prompting import Template
 from tasks import row_fields
@@ -285,6 +284,7 @@ def _task(
     source: Source,
     to_fields: Callable[[Mapping[str, Any]], Fields | None],
     templates: tuple[Template, ...],
+    publication: Publication,
     *,
     licence: str = "unknown (not stated)",
     choices: tuple[str, ...] | None = None,
@@ -300,6 +300,7 @@ def _task(
         metrics=rouge if choices is None else (metrics.accuracy,),
         lineage=(key,),
         licence=licence,
+        publication=publication,
         may_cut=("text",),
     )
 
@@ -312,6 +313,7 @@ TASKS = (
         ),
         ag_news_fields,
         _AG_NEWS,
+        Publication(url="https://arxiv.org/abs/1509.01626", download_bytes=11_784_327),
         choices=_SECTIONS,
         licence="non-commercial use (http://groups.di.unipi.it/~gulli/AG_corpus_of_news_articles.html)",
     ),
@@ -320,14 +322,22 @@ TASKS = (
         sources.Tfds("cnn_dailymail:3.4.0", **_CAPPED),
         cnn_dailymail_fields,
         _CNN_DAILYMAIL,
+        Publication(url="https://arxiv.org/abs/1704.04368", download_bytes=585_439_472),
         licence="Apache-2.0",
     ),
-    _task("gigaword", sources.Tfds("gigaword:1.2.0", **_CAPPED), gigaword_fields, _GIGAWORD),
+    _task(
+        "gigaword",
+        sources.Tfds("gigaword:1.2.0", **_CAPPED),
+        gigaword_fields,
+        _GIGAWORD,
+        Publication(url="https://aclanthology.org/D15-1044", download_bytes=578_402_958),
+    ),
     _task(
         "multi_news",
         sources.Tfds("multi_news:2.1.0", **_CAPPED),
         multi_news_fields,
         _MULTI_NEWS,
+        Publication(url="https://aclanthology.org/P19-1102", download_bytes=756_785_627),
         licence="non-commercial research and education (https://github.com/Alex-Fabbri/Multi-News)",
     ),
     _task(
@@ -335,6 +345,10 @@ TASKS = (
         sources.Tfds("newsroom:1.0.0", **_CAPPED),
         newsroom_fields,
         _NEWSROOM,
+        Publication(
+            url="https://aclanthology.org/N18-1065",
+            get="Ask at https://summari.es/download/ for the files, put them into DATA/downloads/manual",
+        ),
         licence="research use, given on request (https://lil.nlp.cornell.edu/newsroom)",
     ),
     _task(
@@ -344,5 +358,9 @@ TASKS = (
         ),
         xsum_fields,
         _XSUM,
+        Publication(
+            url="https://aclanthology.org/D18-1206",
+            get="datasets.load_dataset('EdinburghNLP/xsum', revision='refs/convert/parquet').save_to_disk('DATA/xsum')",
+        ),
     ),
 )

@@ -91,6 +91,9 @@ TASKS = (
         files=files,
         read_metadata=read_metadata,
         make_task=make_task,
+        folders=promptsource.FOLDERS,
+        licence=promptsource.LICENCE,
+        publication=promptsource.PUBLICATION,
         declared={
             name: _declared(dataset)
             for dataset in t0_prompts.DATASETS.values()

@@ -1,6 +1,6 @@
 """FLAN 2021's text formatting (https://arxiv.org/abs/2109.01652), of its cluster "misc": put back what a text has lost.
 
-Made from the English side of ParaCrawl (https://aclanthology.org/W19-6721), read from TFDS: punctuation, capitals or spaces
+Made from the English side of ParaCrawl, read from TFDS: punctuation, capitals or spaces
 are taken out, and the text is the answer. Each task has 30,000 other rows of the training split and the 200 after them for
 validation; all three are tested on its last 3,000 rows. Texts without any punctuation or capitals are left out of the first
 two, as FLAN does. All that Unicode calls punctuation is removed, "$" and "+" are not.
@@ -11,10 +11,10 @@ import functools
 import unicodedata
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields, Row
 from flantune.prompting import Template
-from tasks import row_fields
+from tasks import row_fields, translation
 
 
 def without_punctuation(text: str) -> str:
@@ -123,6 +123,7 @@ def _task(
         metrics=(metrics.edit_distance,),
         lineage=("para_crawl",),
         licence="CC0-1.0",
+        publication=Publication(url=translation.PARA_CRAWL, download_bytes=182_804_827),
     )
 
 

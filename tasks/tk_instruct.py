@@ -1,4 +1,4 @@
-"""Tk-Instruct's tracks of Super-NaturalInstructions (https://arxiv.org/abs/2204.07705), from the lists of an upstream checkout.
+"""Tk-Instruct's tracks of Super-NaturalInstructions, from the lists of an upstream checkout.
 
 `natural-instructions/splits/default/{train,test}_tasks.txt` name the English tasks of both tracks: "tk_train:NAME" and
 "tk_test:NAME" (757 and 119 upstream; the train list holds no task of a test task's source dataset, nor of the held-out
@@ -67,6 +67,9 @@ TASKS = tuple(
         files=functools.partial(files, family=family),
         read_metadata=read_metadata,
         make_task=functools.partial(make_task, family=family),
+        folders=(_CHECKOUT,),
+        licence=natural_instructions.LICENCE,
+        publication=natural_instructions.PUBLICATION,
     )
     for family in _TRACKS
 )

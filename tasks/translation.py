@@ -2,20 +2,20 @@
 
 Rows come from TFDS, cut as FLAN 2021 cut them: the first 30,000 rows for training; 200 rows of the published validation split
 and the published test split for WMT. ParaCrawl has training rows only: its last 1,000 are the test set, the 200 before them
-validation. Czech needs CzEng, which is downloaded by hand; TFDS says how.
+validation.
 
 Whether a row is translated out of English or into it is decided by a hash of its English side, once for all wordings, so that
 each wording is used in both directions. FLAN fixes the direction by wording instead. BLEU is taken over both together: the
 scores of one direction that are published elsewhere are no match for it.
 
-ParaCrawl (https://aclanthology.org/W19-6721), WMT 2014 (https://aclanthology.org/W14-3302), WMT 2016
-(https://aclanthology.org/W16-2301). The training rows of WMT are other corpora, which several pairs share: the lineage.
+The training rows of WMT are other corpora, which several pairs share: the lineage.
 """
 
+import dataclasses
 import functools
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields, Row
 from flantune.prompting import Template, choice
 from tasks import row_fields
@@ -31,6 +31,8 @@ _LANGUAGES = {
     "ru": "Russian",
     "tr": "Turkish",
 }
+PARA_CRAWL = "https://aclanthology.org/W19-6721"
+_WMT16_PUBLICATION = Publication(url="https://aclanthology.org/W16-2301")
 _WMT_LICENCE = "free for research, as WMT states; that of each corpus applies"
 
 
@@ -171,6 +173,7 @@ def _task(
     source: sources.Tfds,
     templates: tuple[Template, ...],
     licence: str,
+    publication: Publication,
     *lineage: str,
 ) -> InstructionTask:
     """English and another language; `lineage` has the corpora of the training rows."""
@@ -183,6 +186,7 @@ def _task(
         metrics=(metrics.bleu,),
         lineage=lineage,
         licence=licence,
+        publication=publication,
     )
 
 
@@ -190,9 +194,13 @@ def _wmt(name: str) -> sources.Tfds:
     return sources.Tfds(name, train="train[:30000]", validation="validation[:200]", test="test")
 
 
-def _wmt16(other: str, *lineage: str) -> InstructionTask:
+def _wmt16(
+    other: str, *lineage: str, publication: Publication = _WMT16_PUBLICATION
+) -> InstructionTask:
     source = _wmt(f"wmt16_translate/{other}-en:1.0.0")
-    return _task(f"wmt16_translate_{other}en", other, source, _WMT16, _WMT_LICENCE, *lineage)
+    return _task(
+        f"wmt16_translate_{other}en", other, source, _WMT16, _WMT_LICENCE, publication, *lineage
+    )
 
 
 TASKS = (
@@ -207,6 +215,7 @@ TASKS = (
         ),
         _WEB,
         "CC0-1.0",
+        Publication(url=PARA_CRAWL, download_bytes=1_953_839_527),
         "para_crawl",
     ),
     _task(
@@ -215,13 +224,24 @@ TASKS = (
         _wmt("wmt14_translate/fr-en:1.0.0"),
         _WMT14,
         _WMT_LICENCE,
+        Publication(url="https://aclanthology.org/W14-3302"),
         "europarl",
         "common_crawl",
         "multiun",
         "news_commentary",
         "gigafren",
     ),
-    _wmt16("cs", "europarl", "common_crawl", "news_commentary", "czeng"),
+    _wmt16(
+        "cs",
+        "europarl",
+        "common_crawl",
+        "news_commentary",
+        "czeng",
+        publication=dataclasses.replace(
+            _WMT16_PUBLICATION,
+            get="Put CzEng 1.6pre (https://ufal.mff.cuni.cz/czeng) into DATA/downloads/manual",
+        ),
+    ),
     _wmt16("de", "europarl", "common_crawl", "news_commentary"),
     _wmt16("fi", "europarl", "wikiheadlines"),
     _wmt16("ro", "europarl", "setimes"),

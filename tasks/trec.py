@@ -1,4 +1,4 @@
-"""TREC: what kind of thing does a question ask for? The six coarse types (https://aclanthology.org/C02-1150).
+"""TREC: what kind of thing does a question ask for? The six coarse types.
 
 Files `trec/TREC.{train,test}` in Latin-1, one question a line: "COARSE:fine question". There is no validation file: the
 first 500 training rows are used.
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flantune import metrics
-from flantune.data import InstructionTask, sources
+from flantune.data import InstructionTask, Publication, sources
 from flantune.data.task import Fields
 from flantune.prompting import Template
 
@@ -57,6 +57,7 @@ def to_fields(row: Mapping[str, Any]) -> Fields | None:
     return {"question": question.strip(), "label": list(TYPES).index(coarse)}
 
 
+URL = "https://aclanthology.org/C02-1150"
 TASKS = (
     InstructionTask(
         name="trec:coarse",
@@ -73,5 +74,11 @@ TASKS = (
         metrics=(metrics.accuracy,),
         lineage=("trec",),
         licence="unknown (not stated)",
+        publication=Publication(
+            url=URL,
+            get="From https://cogcomp.seas.upenn.edu/Data/QA/QC/, train_5500.label is DATA/trec/TREC.train and TREC_10.label "
+            "is DATA/trec/TREC.test",
+            download_bytes=359_212,
+        ),
     ),
 )

@@ -1,8 +1,16 @@
-"""All modules of tasks/ together, as `flantune show` searches them without a run file."""
+"""All modules of tasks/ together, as `flantune show` searches them without a run file; and what each says of its data."""
+
+import pytest
 
 from flantune.commands import shared
-from flantune.data import catalog as catalog_lib
+from flantune.data import TaskFamily, catalog as catalog_lib, task_modules
 from flantune.data.store import reader as store_lib
+
+ENTRIES = [
+    entry
+    for module in shared.modules_of("tasks")
+    for entry in getattr(task_modules.load(module), "TASKS", ())
+]
 
 
 def test_all_modules_make_one_catalog(tmp_path):
@@ -12,3 +20,13 @@ def test_all_modules_make_one_catalog(tmp_path):
     assert {"flan2021:rte", "chain_of_thought:gsm8k"} <= set(catalog.tasks)
     assert {"t0_train", "tk_instruct_train", "quickstart_train"} <= set(catalog.mixtures)
     assert {"t0", "super_ni"} <= set(catalog.plans)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_says_where_its_data_are_published_and_under_which_licence(entry):
+    assert entry.publication is not None
+    # "unknown" alone is the field's default: nobody has looked. "unknown (not stated)" says that somebody has.
+    assert entry.licence not in ("", "unknown")
+    if isinstance(entry, TaskFamily):
+        assert entry.folders
+        assert entry.publication.get  # what is not there cannot say it itself
