@@ -18,6 +18,7 @@ from absl import flags, logging
 from flantune.commands import (
     compile,
     convert,
+    data,
     doctor,
     evaluate,
     infer,
@@ -76,6 +77,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         infer,
         recipes,
         compile,
+        data,
         preflight,
         convert,
         report,

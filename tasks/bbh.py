@@ -63,7 +63,7 @@ TASKS = (
         licence=_LICENCE,
         publication=Publication(
             url="https://arxiv.org/abs/2210.09261",
-            get="Put the files of bbh of https://github.com/suzgunmirac/BIG-Bench-Hard into DATA/bbh.",
+            get="Put the files of bbh of https://github.com/suzgunmirac/BIG-Bench-Hard into DATA/bbh",
         ),
     ),
 )

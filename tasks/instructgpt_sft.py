@@ -113,7 +113,7 @@ TASKS = (
         licence="your own files'",
         publication=Publication(
             url="https://arxiv.org/abs/2203.02155",
-            get="The paper's data are not published: put demonstrations of your own into DATA/instructgpt_sft.",
+            get="The paper's data are not published: put demonstrations of your own into DATA/instructgpt_sft",
         ),
     ),
 )

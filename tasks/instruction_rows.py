@@ -165,6 +165,6 @@ TASKS = (
         make_task=make_task,
         folders=_FOLDERS,
         licence="your own files'",
-        publication=Publication(url="", get="Your own files: put them into DATA/instruction_rows."),
+        publication=Publication(url="", get="Your own files: put them into DATA/instruction_rows"),
     ),
 )

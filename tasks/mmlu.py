@@ -103,7 +103,7 @@ TASKS = (
         licence=_LICENCE,
         publication=Publication(
             url="https://arxiv.org/abs/2009.03300",
-            get="Put dev, val and test of https://people.eecs.berkeley.edu/~hendrycks/data.tar into DATA/mmlu.",
+            get="Put dev, val and test of https://people.eecs.berkeley.edu/~hendrycks/data.tar into DATA/mmlu",
         ),
     ),
 )

@@ -177,8 +177,6 @@ TASKS = (
         make_task=make_task,
         folders=(FAMILY,),
         licence="your own files'",
-        publication=Publication(
-            url="", get="Your own files: put them into DATA/program_synthesis."
-        ),
+        publication=Publication(url="", get="Your own files: put them into DATA/program_synthesis"),
     ),
 )

@@ -18,7 +18,7 @@ from tasks import quickstart_rows as rows_lib
 HELD_OUT_CLUSTER = "extremes"
 _YES_NO = ("no", "yes")
 
-_MADE_HERE = Publication(url="", get="Made in code: there is nothing to get.")
+_MADE_HERE = Publication(url="", get="Made in code: there is nothing to get")
 
 
 def to_fields(row: Mapping[str, Any]) -> Fields:

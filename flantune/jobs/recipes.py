@@ -111,6 +111,18 @@ def find(given: str | None) -> list[Recipe]:
     return _sorted([_read(file) for file in files.values() if _has_header(file)])
 
 
+def names() -> list[str]:
+    """The names of all run files where `find` looks."""
+    folders = (path / FOLDER for path in gin_files.search_paths([]))
+    return sorted({file.stem for folder in folders for file in folder.glob("*.gin")})
+
+
+def file_of(name: str) -> pathlib.Path | None:
+    """The run file of a recipe's name, as `find` looks for it; None where there is none."""
+    files = (path / FOLDER / f"{name}.gin" for path in gin_files.search_paths([]))
+    return next((file for file in files if file.is_file()), None)
+
+
 def _has_header(file: pathlib.Path) -> bool:
     """Whether a run file is a recipe; the log says what one lacks that is not."""
     try:

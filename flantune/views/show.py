@@ -30,6 +30,14 @@ def write(
         console.print(view)
 
 
+def write_lines(value: object, lines: str, *, as_json: bool, console: rich.console.Console) -> None:
+    """Writes `value` as JSON or lines as they stand: nothing is folded, so that commands and paths can be copied."""
+    if as_json:
+        write(value, "", as_json=True, console=console)
+    else:
+        console.print(rich.text.Text(lines), soft_wrap=True)
+
+
 def write_results(results: Results, *, as_json: bool, console: rich.console.Console) -> None:
     """The summary of an evaluation beside its baselines."""
     if as_json:
