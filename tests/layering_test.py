@@ -167,6 +167,8 @@ def test_the_library_names_no_dataset_prompt_size_or_bucket():
         re.IGNORECASE,
     )
     for path in FLANTUNE.rglob("*.py"):
+        if path.relative_to(FLANTUNE).as_posix() == "configs/published_t5.py":
+            continue  # what messages say of T5's published files, in one place
         tree = ast.parse(path.read_text())
         docs = {
             ast.get_docstring(node, clean=False)

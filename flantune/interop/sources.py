@@ -13,7 +13,7 @@ from etils import epath
 import jax
 
 from flantune import run_folder
-from flantune.configs import ModelConfig
+from flantune.configs import ModelConfig, published_t5
 from flantune.interop import huggingface, merged_run, run_checkpoint, t5x_checkpoint, tree_source
 from flantune.interop.param_source import ParamSource
 from flantune.models import t5
@@ -55,7 +55,9 @@ def open_params(path: epath.PathLike, step: int | None = None) -> Opened:
     """
     folder = epath.Path(path).expanduser()
     if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder} to read parameters from.")
+        raise FileNotFoundError(
+            f"There is no folder {folder} to read parameters from. {published_t5.CHECKPOINTS}."
+        )
     run = run_of(folder)
     if run is not None:
         run_dir, step_of_folder = run

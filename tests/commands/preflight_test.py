@@ -69,7 +69,9 @@ def test_every_check_is_told_though_one_fails(run_file, tmp_path, capsys):
     assert status == 1
     assert checks["data"][0]
     assert "no folder /nowhere" in checks["start"][1]
+    assert "t5_1_1_lm100k_SIZE" in checks["start"][1]  # where T5's are published
     assert "'gone.model' does not exist" in checks["vocabulary"][1]
+    assert "name it T5.model+100" in checks["vocabulary"][1]  # as recipes' commands do
     assert "h100:1 is too small" in checks["fit"][1]
 
 

@@ -26,6 +26,7 @@ from etils import epath
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
+from flantune.configs import published_t5
 from flantune.data.vocabularies import tokenizer_files
 
 PAD_ID = 0
@@ -251,7 +252,8 @@ def load(name: str) -> Vocabulary:
     if not path.exists():
         raise ValueError(
             f"The vocabulary {base!r} does not exist. Give '{_BYTES}', the path of a SentencePiece model, either with "
-            f"'+{NUM_SENTINELS}' to append sentinels, or '{_TRAIN_PREFIX}SIZE' to train one."
+            f"'+{NUM_SENTINELS}' to append sentinels, or '{_TRAIN_PREFIX}SIZE' to train one. "
+            f"{published_t5.VOCABULARY}."
         )
     return SentencePieceVocabulary(path.read_bytes(), base, extra_ids)
 
