@@ -44,7 +44,9 @@ class Dataset:
         source_bytes: of the files that are there, of the splits that are needed.
         unprepared_bytes: of those of them that are still to be prepared.
         prepared_bytes: of the splits that are in the prepared store.
-        missing: splits, "task (split)", that are neither prepared nor there; tasks of families whose files are not there.
+        num_splits: that are needed.
+        unprepared: splits, "task (split)", that are not in the prepared store.
+        missing: those of them that are not there either, and tasks of families whose files are not there.
         state: "missing", "left out" (missing, but `DataConfig.skip_absent` does without), "prepared" or "there".
     """
 
@@ -57,6 +59,8 @@ class Dataset:
     source_bytes: int
     unprepared_bytes: int
     prepared_bytes: int
+    num_splits: int
+    unprepared: tuple[str, ...]
     missing: tuple[str, ...]
     state: str
 
@@ -71,14 +75,10 @@ def needed(config: DataConfig, wanted: Sequence[Wanted]) -> list[Dataset]:
         KeyError: no such mixture or task, or it has no such split.
     """
     store, data_dir = loading.open_store(config), loading.data_dir(config)
-    everything = dataclasses.replace(config, skip_absent=False)
-    catalog = loading.load_catalog(everything, store, [name for name, _ in wanted])
     families = _families(config.modules)
+    catalog = open_catalog(config, store, [name for name, _ in wanted])
     if config.held_out is not None:
         wanted = [*wanted, *held_out.wanted(catalog.plan(config.held_out))]
-    catalog = dataclasses.replace(
-        catalog, may_be_absent=frozenset(f"{family}:*" for family in families), problems=()
-    )
     groups: dict[object, _Group] = {}
     for name, splits in _splits(catalog, wanted).items():
         task = catalog.tasks[name]
@@ -95,6 +95,16 @@ def needed(config: DataConfig, wanted: Sequence[Wanted]) -> list[Dataset]:
     found = [group.dataset(data_dir, skip) for group in groups.values()]
     order = (MISSING, LEFT_OUT, HERE, PREPARED)
     return sorted(found, key=lambda one: order.index(one.state))
+
+
+def open_catalog(
+    config: DataConfig, store: store_lib.Store, names: Iterable[str]
+) -> catalog_lib.Catalog:
+    """The catalog of a run in which every task is there, but for those of families without files: `Catalog.absent`."""
+    everything = dataclasses.replace(config, skip_absent=False)
+    catalog = loading.load_catalog(everything, store, names)
+    absent = frozenset(f"{family}:*" for family in _families(config.modules))
+    return dataclasses.replace(catalog, may_be_absent=absent, problems=())
 
 
 def of_module(module: str) -> list[Wanted]:
@@ -145,7 +155,9 @@ class _Group:
         self._unprepared: dict[Any, int] = {}
         self._prepared_bytes = 0
         self._missing: list[str] = []
-        self._needs_source = self.is_here = False
+        self._unprepared_splits: list[str] = []
+        self._num_splits = 0
+        self.is_here = False
 
     def add(
         self,
@@ -159,6 +171,7 @@ class _Group:
         self._places |= dict.fromkeys(any_source.places(task.source))
         self._commands[any_source.how_to_get(task.source, data_dir)] = None
         for split in splits:
+            self._num_splits += 1
             found = any_source.files_here(task.source, split, data_dir)
             self._here |= found
             manifest = store.manifest(task, split)
@@ -166,7 +179,7 @@ class _Group:
                 self._prepared_bytes += sum(shard.bytes for shard in manifest.shards)
                 self.is_here = True
                 continue
-            self._needs_source = True
+            self._unprepared_splits.append(f"{task.name} ({split})")
             self._unprepared |= found
             if task.source.fingerprint(split, data_dir) is None:
                 self._missing.append(f"{task.name} ({split})")
@@ -182,7 +195,7 @@ class _Group:
 
     def dataset(self, data_dir: pathlib.Path, skip_absent: bool) -> Dataset:
         published = self._publication
-        state = HERE if self._needs_source else PREPARED
+        state = HERE if self._unprepared_splits else PREPARED
         if self._missing:
             state = LEFT_OUT if skip_absent else MISSING
         return Dataset(
@@ -195,6 +208,8 @@ class _Group:
             source_bytes=sum(self._here.values()),
             unprepared_bytes=sum(self._unprepared.values()),
             prepared_bytes=self._prepared_bytes,
+            num_splits=self._num_splits,
+            unprepared=tuple(self._unprepared_splits),
             missing=tuple(self._missing),
             state=state,
         )

@@ -14,5 +14,5 @@ CHECKPOINTS = (
 # Where T5's file for `DataConfig.vocabulary` comes from. It holds no sentinels.
 VOCABULARY = (
     "T5's own is to be had with: gcloud storage cp "
-    "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model T5.model; it lacks sentinels, so name it T5.model+100"
+    "gs://t5-data/vocabs/cc_all.32000/sentencepiece.model T5.model; it lacks sentinels, so name it T5.model+100"
 )

@@ -11,7 +11,7 @@ import re
 from etils import epath
 
 from flantune import run_folder
-from flantune.configs import DataConfig, InitConfig
+from flantune.configs import DataConfig, InitConfig, published_t5
 from flantune.data.vocabularies import comparison, tokenizer_files, vocabulary as vocabulary_lib
 from flantune.interop import huggingface, sources
 from flantune.run_folder import facts, trained_with
@@ -68,8 +68,8 @@ def followed(data: DataConfig, init: InitConfig | None) -> DataConfig:
     name = name_of(init.path)
     if name is None:
         raise ValueError(
-            f"InitConfig.path {init.path} does not say its vocabulary. Give it as DataConfig.vocabulary: for T5's own, "
-            "cc_all.32000/sentencepiece.model with '+100' after it, or a Hugging Face folder of a T5."
+            f"InitConfig.path {init.path} does not say its vocabulary. Give it as DataConfig.vocabulary. "
+            f"{published_t5.VOCABULARY}."
         )
     return dataclasses.replace(data, vocabulary=name)
 

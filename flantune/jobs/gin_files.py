@@ -16,7 +16,7 @@ from typing import TypeVar, get_type_hints
 
 from absl import logging
 import gin
-from gin import config as gin_config
+from gin import config as gin_config, config_parser
 
 from flantune import configs
 from flantune.data import names
@@ -71,6 +71,61 @@ def parse(files: Sequence[str], bindings: Sequence[str], *, paths: Sequence[str]
         ) from error
     except (ValueError, SyntaxError, ImportError, AttributeError, TypeError, OSError) as error:
         raise ValueError(_explain(error, source)) from error
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a file binds a name.
+
+    Attributes:
+        name: with its scope, "seen/configs.EvalSuite.name".
+    """
+
+    name: str
+    file: str
+    line: int
+
+
+def places(files: Sequence[str], *, paths: Sequence[str] = ()) -> tuple[list[Place], list[str]]:
+    """Every binding of run files that `parse` took, a later one winning, and all files: those included too.
+
+    Gin parses locations, but does not keep them.
+    """
+    folders = search_paths(paths)
+    found: list[Place] = []
+    read: dict[str, None] = {}
+    for file in files:
+        _add_places(_find(file, folders), folders, found, read)
+    return found, list(read)
+
+
+def _add_places(
+    file: str, folders: Sequence[pathlib.Path], found: list[Place], read: dict[str, None]
+) -> None:
+    read[file] = None
+    for statement in config_parser.ConfigParser(_text_of(file), _AsText()):
+        if isinstance(statement, config_parser.IncludeStatement):
+            _add_places(_find(statement.filename, folders), folders, found, read)
+        elif isinstance(statement, config_parser.BindingStatement) and statement.arg_name:
+            name = f"{full_name(statement.selector)}.{statement.arg_name}"
+            scoped = f"{statement.scope}/{name}" if statement.scope else name
+            found.append(Place(name=scoped, file=file, line=statement.location.line_num))
+
+
+class _AsText(config_parser.ParserDelegate):
+    """Takes the values of a file that is read for its places alone."""
+
+    def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> str:
+        return f"@{scoped_configurable_name}{'()' if evaluate else ''}"
+
+    def macro(self, macro_name: str) -> str:
+        return f"%{macro_name}"
+
+
+def full_name(selector: str) -> str:
+    """Example: `full_name("DataConfig")` is "configs.DataConfig", `full_name("train")` is "experiments.train"."""
+    name = selector.rpartition(".")[2]
+    return f"{'configs' if name in configs.__all__ else 'experiments'}.{name}"
 
 
 def resolved() -> str:

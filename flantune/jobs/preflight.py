@@ -1,11 +1,15 @@
 """What can be known of a run before a machine is paid for. `flantune preflight` prints it; `launch/` asks it first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
+import functools
+import pathlib
 
 from flantune import experiments
+from flantune.audit import datasets
 from flantune.configs import (
     DataConfig,
+    DecodingConfig,
     EvalConfig,
     InitConfig,
     MeshConfig,
@@ -15,48 +19,101 @@ from flantune.configs import (
 )
 from flantune.data.input import loading, mixture_vocabulary
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
+from flantune.host import writable
+from flantune.jobs import cost, launch_files
 from flantune.runs import preparation
+from flantune.training import ahead_of_time, feasibility
+from flantune.views import datasets_text, sizes
 
 _GIB = 2**30
 _SHOWN = 5
+# What stands against a run: said by flantune, by XLA, or by a library that is not installed.
+_EXPECTED = (ValueError, KeyError, OSError, RuntimeError, ImportError)
+_GREEDY = DecodingConfig()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Check:
-    """What was looked at, whether the run can do with it, and what was found."""
+    """What was looked at, whether the run can do with it, and what was found; a line."""
 
     what: str
     passed: bool
     found: str
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Launch:
+    """How the run is to be started.
+
+    Attributes:
+        run_dir: its folder; None: not checked.
+        num_steps: of the run; None: what goes by them is left out.
+        topology: where it is to run, as `flantune compile` has it; None: what goes by it is left out.
+        num_slices: such slices.
+        commit_of: a checkout whose commit is all that the machines get.
+        folder: a checkout whose folder is all that they get.
+        run_files: as the command line names them.
+        files: these and the gin files that they include.
+    """
+
+    run_dir: str | None = None
+    num_steps: int | None = None
+    topology: str | None = None
+    num_slices: int = 1
+    commit_of: str | None = None
+    folder: str | None = None
+    run_files: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
 def check(
     *,
+    launch: Launch,
     model: ModelConfig,
     data: DataConfig,
     optimizer: OptimizerConfig,
     mesh: MeshConfig,
     evaluation: EvalConfig | None = None,
+    decoding: DecodingConfig = _GREEDY,
     init: InitConfig | None = None,
     trainable: TrainableConfig | None = None,
-    topology: str | None = None,
-    num_slices: int = 1,
 ) -> list[Check]:
-    """Every check of a run; nothing is prepared, trained or written.
+    """Every check of a run, whether an earlier one fails or not; nothing is prepared or trained, and nothing left written."""
 
-    Args:
-        topology: where it is to run, as `flantune compile` has it; None leaves the fit out.
-    """
+    @functools.cache
+    def needed() -> list[datasets.Dataset]:
+        return datasets.needed(data, preparation.splits_read(data, evaluation))
+
+    @functools.cache
+    def step() -> feasibility.Feasibility:
+        return experiments.compile(
+            topology=launch.topology or "",
+            num_slices=launch.num_slices,
+            model=model,
+            data=data,
+            optimizer=optimizer,
+            mesh=mesh,
+            trainable=trainable,
+        )
 
     def checks() -> Iterator[Check]:
-        yield _checked("data", lambda: _prepared(data, evaluation))
+        yield _checked("data", lambda: _data(data, needed()))
+        yield _checked("store", lambda: _store(data, needed()))
         yield _checked("vocabulary", lambda: _vocabulary(model, data, init))
         if init is not None:
             yield _checked("start", lambda: _start(init))
-        if topology is not None:
+        if launch.run_dir is not None:
+            yield _checked("run_dir", lambda: _run_dir(launch.run_dir or ""))
+        if launch.commit_of is not None or launch.folder is not None:
+            yield _checked("files", lambda: _files(launch, data))
+        if launch.topology is not None:
+            fit = _checked("fit", lambda: _fit(launch.topology or "", step()))
+            yield fit
+            if fit.passed and launch.num_steps is not None:
+                yield _checked("cost", lambda: cost.training(step(), launch.num_steps or 0))
+        if evaluation is not None and evaluation.suites and launch.num_steps is not None:
             yield _checked(
-                "fit",
-                lambda: _fit(topology, num_slices, model, data, optimizer, mesh, trainable),
+                "evaluation", lambda: _evaluation(launch, model, data, evaluation, decoding)
             )
 
     return list(checks())
@@ -66,33 +123,47 @@ def _checked(what: str, look: Callable[[], str]) -> Check:
     """The check's result; what stands against the run comes as an error."""
     try:
         return Check(what=what, passed=True, found=look())
-    except (ValueError, KeyError, OSError) as error:
+    except _EXPECTED as error:
         text = error.args[0] if isinstance(error, KeyError) else error
-        return Check(what=what, passed=False, found=str(text))
+        return Check(what=what, passed=False, found=" ".join(str(text).split()))
 
 
-def _prepared(data: DataConfig, evaluation: EvalConfig | None) -> str:
-    store = loading.open_store(data)
-    wanted = preparation.splits_read(data, evaluation)
-    catalog = loading.load_catalog(data, store, [name for name, _ in wanted])
-    needed = [
-        (task, split) for task, splits in loading.splits_needed(catalog, wanted) for split in splits
-    ]
-    missing = [
-        f"{task} ({split})"
-        for task, split in needed
-        if store.manifest(catalog.task(task), split) is None
-    ]
+def _data(data: DataConfig, needed: Sequence[datasets.Dataset]) -> str:
+    missing = [one for one in needed if one.state == datasets.MISSING]
+    root = loading.open_store(data).root
     if missing:
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise ValueError(
-            f"{len(missing)} of {len(needed)} splits are not in the prepared store {store.root}: "
-            f"{', '.join(missing[:_SHOWN])}{more}. Run flantune prepare with the same files and flags, and copy the store "
-            "to where all hosts read it."
+            f"{len(missing)} of {len(needed)} datasets are neither prepared nor below {loading.data_dir(data)}: "
+            f"{_some([datasets_text.where(one) for one in missing])}; not in the prepared store {root} are "
+            f"{_some([name for one in missing for name in one.missing])}. flantune data, with the same files and flags, says how "
+            "to get each; then run flantune prepare."
         )
-    absent = catalog.absent(data.mixture)
-    without = f"; without {len(absent)} absent tasks" if absent else ""
-    return f"{len(needed)} splits of {data.mixture!r} and its suites are in {store.root}{without}"
+    unprepared = [
+        name for one in needed if one.state != datasets.LEFT_OUT for name in one.unprepared
+    ]
+    splits = sum(one.num_splits for one in needed)
+    if unprepared:
+        raise ValueError(
+            f"{len(unprepared)} of {splits} splits are not in the prepared store {root}: {_some(unprepared)}. Their sources are "
+            "there: run flantune prepare with the same files and flags, and copy the store to where all hosts read it."
+        )
+    left_out = [datasets_text.where(one) for one in needed if one.state == datasets.LEFT_OUT]
+    without = f" Without {_some(left_out)}." if left_out else ""
+    return f"{splits} splits are in {root}; {datasets_text.summary(needed)}{without}"
+
+
+def _store(data: DataConfig, needed: Sequence[datasets.Dataset]) -> str:
+    """How large the store is; what is not prepared yet counts as its sources do."""
+    text = f"{sizes.in_bytes(sum(one.prepared_bytes for one in needed))} in {loading.open_store(data).root}"
+    coming = sum(one.unprepared_bytes for one in needed)
+    unknown = sum(bool(one.missing) and not one.unprepared_bytes for one in needed)
+    if coming:
+        text += (
+            f"; about {sizes.in_bytes(coming)} more once all is prepared, as large as the sources"
+        )
+    if unknown:
+        text += f"; what {unknown} missing of {len(needed)} datasets will take is not known"
+    return text
 
 
 def _vocabulary(model: ModelConfig, data: DataConfig, init: InitConfig | None) -> str:
@@ -133,24 +204,20 @@ def _start(init: InitConfig) -> str:
     return f"{init.path}, {opened.kind}, step {opened.step}"
 
 
-def _fit(
-    topology: str,
-    num_slices: int,
-    model: ModelConfig,
-    data: DataConfig,
-    optimizer: OptimizerConfig,
-    mesh: MeshConfig,
-    trainable: TrainableConfig | None,
-) -> str:
-    found = experiments.compile(
-        topology=topology,
-        num_slices=num_slices,
-        model=model,
-        data=data,
-        optimizer=optimizer,
-        mesh=mesh,
-        trainable=trainable,
-    )
+def _run_dir(run_dir: str) -> str:
+    writable.check(run_dir)
+    return f"{run_dir} can be written"
+
+
+def _files(launch: Launch, data: DataConfig) -> str:
+    modules = launch_files.modules_files([*data.modules, *data.seqio_modules])
+    files = [*launch.files, *modules]
+    if launch.commit_of is not None:
+        return launch_files.check_commit(pathlib.Path(launch.commit_of), launch.run_files, files)
+    return launch_files.check_folder(pathlib.Path(launch.folder or ""), launch.run_files, files)
+
+
+def _fit(topology: str, found: feasibility.Feasibility) -> str:
     if found.memory is None:
         raise ValueError(f"the compiler gave up on {topology}: {found.refusal}")
     need = f"{found.memory.total / _GIB:.2f} GiB of {found.usable_bytes / _GIB:.2f} usable"
@@ -159,3 +226,33 @@ def _fit(
             f"{topology} is too small, {need} on each device. {' '.join(found.levers)}"
         )
     return f"{topology}, {need} on each device ({found.way})"
+
+
+def _evaluation(
+    launch: Launch,
+    model: ModelConfig,
+    data: DataConfig,
+    evaluation: EvalConfig,
+    decoding: DecodingConfig,
+) -> str:
+    store = loading.open_store(data)
+    names = [suite.mixture or data.mixture for suite in evaluation.suites]
+    place = None
+    if launch.topology is not None:
+        place = ahead_of_time.topology(launch.topology, launch.num_slices)
+    found = cost.of_evaluation(
+        model,
+        data,
+        evaluation,
+        decoding,
+        num_steps=launch.num_steps or 0,
+        catalog=datasets.open_catalog(data, store, names),
+        store=store,
+        place=place,
+    )
+    return found.sentence(launch.topology)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
