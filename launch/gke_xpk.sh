@@ -13,7 +13,7 @@ if [ -n "$delete" ]; then run xpk workload delete "${where[@]}" && exit; fi
 [ ${#train_flags[@]} -gt 0 ] || usage
 need TYPE TOPOLOGY
 set_up tpu
-preflight "$TOPOLOGY" "${SLICES:-1}"
+preflight "$TOPOLOGY" "${SLICES:-1}" --ships_folder "$root"
 train=$(printf '%q ' python -m flantune train --distributed "${train_flags[@]}")
 run xpk workload create "${where[@]}" --tpu-type "$TYPE" --num-slices "${SLICES:-1}" --max-restarts "${RESTARTS:-100}" \
   --base-docker-image "${IMAGE:-python:3.12}" --script-dir "$root" \

@@ -6,17 +6,23 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 dry_run='' delete='' # --dry_run and --delete may stand anywhere
 train_flags=() # all others, as flantune train gets them
 data_flags=() # those of them that flantune prepare and preflight know too
-skip_next=''
+run_dir=() # --run_dir with its folder, which preflight knows too
+value_of='' # the flag whose value the next word is
 for word in "$@"; do
   case "$word" in
     --dry_run) dry_run=1 && continue ;;
     --delete) delete=1 && continue ;;
   esac
   train_flags+=("$word")
+  case "$value_of" in
+    --run_dir) run_dir=(--run_dir "$word") && value_of='' && continue ;;
+    --profile_steps) value_of='' && continue ;;
+  esac
   case "$word" in
-    --run_dir | --profile_steps) skip_next=1 ;;
-    --run_dir=* | --profile_steps=*) ;;
-    *) [ -n "$skip_next" ] && skip_next='' || data_flags+=("$word") ;;
+    --run_dir | --profile_steps) value_of=$word ;;
+    --run_dir=*) run_dir=("$word") ;;
+    --profile_steps=*) ;;
+    *) data_flags+=("$word") ;;
   esac
 done
 
@@ -43,7 +49,7 @@ set_up() { # FLANTUNE names the command of another installation
   fi
 }
 
-preflight() { # topology, slices: gin files, prepared store, vocabulary, start, and whether it fits
-  run "$FLANTUNE" preflight --topology "$1" --num_slices "$2" "${data_flags[@]}" ||
+preflight() { # topology, slices, and what is shipped: all that can be known before anything is asked for
+  run "$FLANTUNE" preflight --topology "$1" --num_slices "$2" "${@:3}" "${run_dir[@]}" "${data_flags[@]}" ||
     { echo "$(basename "$0"): nothing was started." >&2 && exit 1; }
 }

@@ -64,7 +64,7 @@ train() {
 }
 
 set_up tpu
-preflight "$TOPOLOGY" "$slices"
+preflight "$TOPOLOGY" "$slices" --ships_commit "$root"
 run git -C "$root" archive --format=tar.gz --output "$work/flantune.tar.gz" HEAD
 while :; do
   get_slices

@@ -135,6 +135,7 @@ def test_slurm_gets_one_process_for_each_gpu(launch):
         "h100:8",
         "--num_slices",
         "1",
+        *RUN[1:3],
         *DATA,
     ]
     at = next(place for place, word in enumerate(srun) if word.endswith("/flantune"))
@@ -170,6 +171,7 @@ def test_tpu_takes_a_slice_that_is_there(launch):
     assert done.returncode == 0, done.stderr
     preflight, state, copy, install, train = calls
     assert preflight[2:6] == ["--topology", "v5e:16x16", "--num_slices", "1"]
+    assert preflight[6:] == ["--ships_commit", str(ROOT), *RUN[1:3], *DATA]
     assert state == describe()
     assert copy[:5] == ["gcloud", "compute", "tpus", "tpu-vm", "scp"]
     assert copy[6:] == ["my tpu:flantune.tar.gz", "--zone", "z", "--project", "p", "--worker=all"]
@@ -247,7 +249,8 @@ def test_a_slice_and_a_workload_are_given_back_on_request(launch):
 def test_xpk_gets_the_command_as_one_word(launch):
     done, calls = launch("gke_xpk.sh", *RUN, SLICES="2")
     assert done.returncode == 0, done.stderr
-    create = calls[1]
+    preflight, create = calls
+    assert preflight[6:8] == ["--ships_folder", str(ROOT)]
     assert create[:-1] == shlex.split(
         "xpk workload create --cluster c --zone z --project p --workload w --tpu-type v5litepod-256 --num-slices 2 "
         f"--max-restarts 100 --base-docker-image python:3.12 --script-dir {shlex.quote(str(ROOT))} --command"
