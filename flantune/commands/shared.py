@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import rich.console
 
 from flantune import run_folder
+from flantune.host import places
 
 if TYPE_CHECKING:
     from etils import epath
@@ -127,12 +128,9 @@ def check_folder(flag: str, path: str) -> None:
 
 def _check_parent(flag: str, path: str, folder: pathlib.Path) -> None:
     """Raises ValueError where a folder neither is one that can be written to, nor can be made."""
-    there = next(one for one in (folder, *folder.parents) if one.exists())
-    if not there.is_dir():
-        raise ValueError(f"{flag} {path} cannot be written: {there} is a file.")
-    # /proc says that root may write there.
-    if not os.access(there, os.W_OK) or there.is_relative_to("/proc"):
-        raise ValueError(f"{flag} {path} cannot be written: {there} is not writable.")
+    why = places.why_not_writable(folder)
+    if why is not None:
+        raise ValueError(f"{flag} {path} cannot be written: {why}.")
 
 
 def _config_of(flag: str, checkpoint: str) -> "epath.Path":

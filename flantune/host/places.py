@@ -4,7 +4,7 @@
     why_not_writable("/proc/store")     ->  "/proc takes no files (no such file or directory)"
 
 The answers are the end of a sentence: "The run folder X cannot be written: " + answer. A place need not exist: then its nearest
-folder must take it. Places in a bucket are not asked.
+folder must take it. Only `check_writable` asks a bucket.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,9 @@ import pathlib
 import re
 import stat
 import tempfile
+import uuid
+
+from etils import epath
 
 _PROBE = b"\0" * 4096  # a block: a full disk may still take a file without content
 
@@ -49,6 +52,28 @@ def why_not_writable(place: str | os.PathLike[str]) -> str | None:
         named = "it" if found == pathlib.Path(place).absolute() else found
         return f"{named} takes no files ({reason(error)})"
     return None
+
+
+def check_writable(what: str, place: epath.PathLike) -> None:
+    """Raises PlaceError where files cannot be made in a folder, or the folder itself cannot: local or in a bucket.
+
+    In a bucket an object is written and removed.
+
+    Args:
+        what: begins the sentence: "The run folder gs://bucket/run".
+    """
+    if "://" not in os.fspath(place):
+        why = why_not_writable(place)
+        if why is not None:
+            raise PlaceError(f"{what} cannot be written: {why}.")
+        return
+    probe = epath.Path(place) / f".probe-{uuid.uuid4().hex}"
+    try:
+        probe.write_text("")
+        probe.unlink()
+    except Exception as error:  # whatever the bucket's own library raises
+        said = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+        raise PlaceError(f"{what} cannot be written: {said}.") from error
 
 
 def reason(error: BaseException) -> str:

@@ -19,7 +19,7 @@ from flantune.configs import (
 )
 from flantune.data.input import loading, mixture_vocabulary
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
-from flantune.host import writable
+from flantune.host import places
 from flantune.jobs import cost, launch_files
 from flantune.runs import preparation
 from flantune.training import ahead_of_time, feasibility
@@ -205,7 +205,7 @@ def _start(init: InitConfig) -> str:
 
 
 def _run_dir(run_dir: str) -> str:
-    writable.check(run_dir)
+    places.check_writable(f"The run folder {run_dir}", run_dir)
     return f"{run_dir} can be written"
 
 

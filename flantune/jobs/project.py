@@ -12,7 +12,7 @@ import shlex
 import shutil
 import uuid
 
-from flantune.host import shipped
+from flantune.host import places, shipped
 
 FOLDER = "starter"
 NAME = "my_lab"
@@ -99,8 +99,7 @@ def _check_place(folder: pathlib.Path, target: pathlib.Path) -> None:
         raise ValueError(
             f"There is no folder {target.parent} to hold {target.name}: make it first."
         )
-    if not os.access(target.parent, os.W_OK):
-        raise ValueError(f"{folder} cannot be written: {target.parent} is not writable.")
+    places.check_writable(f"The folder {folder}", target.parent)
 
 
 def _text(file: str) -> str:

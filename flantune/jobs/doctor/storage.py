@@ -5,8 +5,8 @@ import dataclasses
 import importlib.util
 import os
 import pathlib
-import tempfile
 
+from flantune.host import places
 from flantune.jobs.doctor.findings import Finding, as_warning, ok, problem, warning
 
 _GIB = 2**30
@@ -101,7 +101,7 @@ def folder(path: str) -> Folder:
         exists=place.exists(),
         is_folder=there.is_dir(),
         there=str(there),
-        is_writable=there.is_dir() and _is_writable(there),
+        is_writable=places.why_not_writable(there) is None,
         free_bytes=counts.f_bavail * counts.f_frsize,
         free_files=counts.f_favail if counts.f_files else None,
     )
@@ -245,17 +245,6 @@ def check_compile_cache(path: str | None, local: Folder | None) -> list[Finding]
         return [ok(what, f"{path}, in a bucket")]
     # JAX goes on without a cache that it cannot write.
     return [as_warning(one) for one in check_written(what, local)]
-
-
-def _is_writable(there: pathlib.Path) -> bool:
-    """Whether a file can be made: permissions alone do not tell of file systems that are read-only or full."""
-    try:
-        with tempfile.TemporaryFile(dir=there) as file:
-            file.write(b"x")
-            file.flush()
-    except OSError:
-        return False
-    return True
 
 
 def _memory() -> Memory:
