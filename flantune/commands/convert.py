@@ -51,12 +51,14 @@ def add(commands: shared.Commands) -> None:
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     from flantune.configs import ModelConfig
     from flantune.jobs import convert, gin_files
+    from flantune.training import devices
     from flantune.views import show
 
     model = None
     if parsed.model or bindings:
         gin_files.parse([parsed.model] if parsed.model else [], bindings)
         model = gin_files.build(ModelConfig)
+    devices.check()
     source = convert.open_source(
         parsed.source, step=parsed.step, model=model, vocabulary=parsed.vocabulary
     )

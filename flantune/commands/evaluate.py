@@ -15,9 +15,11 @@ def add(commands: shared.Commands) -> None:
 def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     from flantune import experiments
     from flantune.jobs import gin_files
+    from flantune.training import devices
     from flantune.views import show
 
     shared.parse_gin(parsed, bindings)
+    devices.check()
     results = gin_files.bind(experiments.evaluate, checkpoint=parsed.checkpoint, step=parsed.step)()
     show.write_results(results, as_json=parsed.json, console=shared.OUT)
     return 0

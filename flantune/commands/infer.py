@@ -19,9 +19,11 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     from flantune import experiments
     from flantune.inference import prompts_file
     from flantune.jobs import gin_files
+    from flantune.training import devices
 
     shared.check_output("--output", parsed.output)
     shared.parse_gin(parsed, bindings)
+    devices.check()
     rows = prompts_file.read(parsed.input)
     job = gin_files.bind(
         experiments.infer,

@@ -37,7 +37,7 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     with interrupts.during(f"the start of the run; {_GOES_ON}"):
         from flantune import experiments
         from flantune.jobs import gin_files
-        from flantune.training import preemption
+        from flantune.training import devices, preemption
         from flantune.views import show
 
         files = shared.parse_gin(parsed, bindings)
@@ -50,6 +50,7 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
         )
         group = process_flags.join(parsed)
     with group.watched(functools.partial(_how_to_continue, run_dir)):
+        devices.check()
         group.log_place()
         try:
             results = job()
