@@ -324,7 +324,7 @@ def test_debug_keeps_the_traceback():
         cli.main(["show", "tiny_run.gin", "cli_al", "--debug"])
 
 
-@pytest.mark.parametrize("command", ["prepare", "train", "eval", "infer", "show"])
+@pytest.mark.parametrize("command", ["prepare", "train", "eval", "infer", "show", "doctor"])
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])

@@ -107,7 +107,7 @@ def test_every_command_of_the_readme_runs(here):
     project.write(here / "lab")
     readme = (here / "lab" / "README.md").read_text()
     commands = [part for part in readme.split("`")[1::2] if part.split()[0] == "flantune"]
-    assert [command.split()[1] for command in commands] == ["show", "lint", "train"]
+    assert [command.split()[1] for command in commands] == ["show", "lint", "train", "doctor"]
     for command in commands:
         run(f"{command} {SHORT}" if " train " in command else command, here / "lab")
     assert (here / "lab" / "runs" / "lab" / "report.html").exists()
