@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 
+from flantune.jobs.doctor import software
 from flantune.jobs.doctor.findings import Finding, ok, problem, warning
 
 _WHAT = "devices"
@@ -53,6 +54,7 @@ class Devices:
         smi_error: why nvidia-smi lists none though there are device files.
         plugins: version of each plug-in for an accelerator that is installed.
         environment: the variables that JAX reads.
+        install: the command that installs the plug-in for "gpu" and for "tpu".
     """
 
     backend: str | None
@@ -67,6 +69,7 @@ class Devices:
     smi_error: str = ""
     plugins: Mapping[str, str] = dataclasses.field(default_factory=dict)
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    install: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,6 +120,7 @@ def gather(timeout_s: int, environment: Mapping[str, str]) -> Devices:
             for name in ("JAX_PLATFORMS", "XLA_FLAGS", "CUDA_VISIBLE_DEVICES")
             if name in environment
         },
+        install={"gpu": software.install_extra("cuda"), "tpu": software.install_extra("tpu")},
     )
 
 
@@ -149,8 +153,8 @@ def _not_started(found: Devices) -> Finding:
     )
     if platforms := found.environment.get("JAX_PLATFORMS"):
         advice = (
-            f"JAX_PLATFORMS is {platforms!r}: unset it, or install the plug-in for that platform "
-            "(pip install 'flantune[cuda]' or 'flantune[tpu]')."
+            f"JAX_PLATFORMS is {platforms!r}: unset it, or install the plug-in for that platform: "
+            f"{' or '.join(found.install.values())}"
         )
     return problem(_WHAT, f"JAX does not start.{_quoted(found.said)}", advice)
 
@@ -158,10 +162,10 @@ def _not_started(found: Devices) -> Finding:
 def _unseen(found: Devices) -> Iterator[Finding]:
     """Accelerators that are there and that JAX does not use."""
     kinds = {
-        "gpu": (len(found.gpus) or len(found.gpu_files), "GPU", "cuda", "flantune[cuda]"),
-        "tpu": (found.tpu_chips, "TPU chip", "libtpu", "flantune[tpu]"),
+        "gpu": (len(found.gpus) or len(found.gpu_files), "GPU", "cuda"),
+        "tpu": (found.tpu_chips, "TPU chip", "libtpu"),
     }
-    for backend, (count, name, plugin, extra) in kinds.items():
+    for backend, (count, name, plugin) in kinds.items():
         if not count or found.backend == backend:
             continue
         there = f"{count} {name}{'s' if count > 1 else ''} {'are' if count > 1 else 'is'} here, and JAX uses {found.backend}"
@@ -170,7 +174,7 @@ def _unseen(found: Devices) -> Iterator[Finding]:
             yield warning(
                 _WHAT,
                 f"{there}: it has no plug-in for them.",
-                f"pip install '{extra}' with the same constraints.",
+                found.install.get(backend, "Install it."),
             )
         elif platforms:
             yield warning(

@@ -142,6 +142,12 @@ class Names:
     copies: tuple[str, ...] = ()
 
 
+def install_extra(extra: str) -> str:
+    """The command that installs an extra of flantune's beside what is there."""
+    wanted = " ".join(f"'{one}'" for one in _requirements(extra))
+    return f"{_install(shipped.folder() / _CONSTRAINTS)} {wanted}"
+
+
 def names() -> list[Finding]:
     return check_names(names_of(pathlib.Path.cwd()))
 
@@ -218,12 +224,15 @@ def _needed_imports() -> set[str]:
     return {_DISTRIBUTION, *(name for wanted in _requirements() for name in _imports(wanted))}
 
 
-def _requirements() -> list[str]:
-    """What flantune needs without extras, as its distribution says."""
+def _requirements(extra: str | None = None) -> list[str]:
+    """What flantune needs without extras, or what an extra adds, as its distribution says."""
     found = []
     for line in importlib.metadata.requires(_DISTRIBUTION) or ():
         parsed = requirements_lib.Requirement(line)
-        if parsed.marker is None or parsed.marker.evaluate({"extra": ""}):
+        marker = parsed.marker
+        is_base = marker is None or marker.evaluate({"extra": ""})
+        is_extra = marker is not None and extra is not None and marker.evaluate({"extra": extra})
+        if is_base if extra is None else is_extra and not is_base:
             parsed.marker = None
             found.append(str(parsed))
     return found

@@ -9,7 +9,8 @@ import pytest
 from flantune.jobs.doctor import devices
 from flantune.jobs.doctor.devices import Devices, Gpu
 
-CPU = Devices(backend="cpu", kinds=("cpu",), count=1)
+INSTALL = {"gpu": "pip install gpus", "tpu": "pip install tpus"}
+CPU = Devices(backend="cpu", kinds=("cpu",), count=1, install=INSTALL)
 H200 = Gpu(name="NVIDIA H200", memory_mib=143771, used_mib=4)
 GPU = Devices(
     backend="gpu",
@@ -18,6 +19,7 @@ GPU = Devices(
     gpus=(H200,),
     gpu_files=("/dev/nvidia0",),
     plugins={"jax-cuda12-plugin": "0.10.2"},
+    install=INSTALL,
 )
 
 
@@ -40,7 +42,7 @@ def test_machines_as_they_should_be():
 @pytest.mark.parametrize(
     ("facts", "found", "advice"),
     [
-        (changed(GPU, backend="cpu", plugins={}), "no plug-in", "flantune[cuda]"),
+        (changed(GPU, backend="cpu", plugins={}), "no plug-in", "pip install gpus"),
         (
             changed(GPU, backend="cpu", environment={"JAX_PLATFORMS": "cpu"}),
             "since JAX_PLATFORMS is 'cpu'",
@@ -51,7 +53,7 @@ def test_machines_as_they_should_be():
             "It says: no CUDA-capable device",
             "driver",
         ),
-        (changed(CPU, tpu_chips=4), "4 TPU chips are here, and JAX uses cpu", "flantune[tpu]"),
+        (changed(CPU, tpu_chips=4), "4 TPU chips are here, and JAX uses cpu", "pip install tpus"),
         (
             changed(CPU, tpu_chips=1, plugins={"libtpu": "0.0.30"}),
             "1 TPU chip is here",
@@ -94,6 +96,8 @@ def test_what_nvidia_smi_tells():
 def test_a_cpu_is_found_by_a_process_of_its_own():
     found = devices.gather(120, {**os.environ, "JAX_PLATFORMS": "cpu"})
     assert (found.backend, found.count, found.timed_out) == ("cpu", 1, False)
+    assert "constraints.txt 'jax[cuda" in found.install["gpu"]
+    assert found.install["tpu"].endswith("'jax[tpu]'")
 
 
 def test_a_flag_that_xla_does_not_know_is_named():
