@@ -293,9 +293,7 @@ def _assignment(binding: str) -> str:
         raise ValueError(
             f"{binding!r} must be NAME=VALUE, for example experiments.train.num_steps=100."
         )
-    try:
-        gin_config.parse_value(value)
-    except (SyntaxError, ValueError):
+    if not _is_literal(value):
         value = repr(value)
     owner = name.strip().rpartition("/")[2].split(".")[0]
     module = {"configs": "", "experiments": ""}.get(owner)
@@ -303,6 +301,16 @@ def _assignment(binding: str) -> str:
         module = "configs." if owner in configs.__all__ else "experiments."
         name = re.sub(r"[^/]+$", lambda match: module + match.group(0), name.strip())
     return f"{name.strip()} = {value}"
+
+
+def _is_literal(text: str) -> bool:
+    """Whether gin reads all of a text as one value: "10" is one, and "10:15" is not, though it begins as one."""
+    parser = config_parser.ConfigParser(text, _AsText())
+    try:
+        parser.parse_value()
+    except (SyntaxError, ValueError):
+        return False
+    return parser.current_token.type in (tokenize.NEWLINE, tokenize.ENDMARKER)
 
 
 def _explain(error: Exception, source: str) -> str:

@@ -52,6 +52,11 @@ def test_the_resolved_text_parses_to_the_same(tmp_path):
     assert gin_files.build(configs.OptimizerConfig).learning_rate == 0.125
 
 
+def test_a_value_that_only_begins_as_a_literal_is_a_text():
+    gin_files.parse([QUICKSTART], ["experiments.train.profile_steps=10:15"])
+    assert gin_files.binding(experiments.train, "profile_steps") == "10:15"
+
+
 def test_a_value_that_is_no_literal_is_a_text():
     gin_files.parse(
         [QUICKSTART], ["DataConfig.data_dir=/some/where", "DataConfig.mixture=qa:boolq"]
