@@ -38,7 +38,11 @@ def prepare(
     init: InitConfig | None = None,
     num_processes: int | None = None,
 ) -> "prepare_lib.PrepareReport":
-    """Fills the prepared store with all that a run reads; what is there and unchanged is left alone."""
+    """Fills the prepared store with all that a run reads; what is there and unchanged is left alone.
+
+    Args:
+        num_processes: worker processes; None: one for each core.
+    """
     from flantune.audit import held_out
     from flantune.data.input import loading, mixture_vocabulary
     from flantune.data.vocabularies import vocabulary as vocabulary_lib
@@ -86,27 +90,22 @@ def train(
 ) -> "Results | None":
     """Trains to step `num_steps`, evaluates and reports; continues where the run folder left off.
 
-    It starts from `init`, or from the seed, and trains the parameters that `trainable` and `model.lora` choose, or all.
-    `runs/settings.py` says what the numbers are. `notes` stand in the report: what a reader must know of the run. Returns None
-    without an `EvalConfig` or its suites. A folder without a checkpoint is new; one that was trained with another model,
-    mixture or vocabulary is refused, unless `allow_other` has "model", "mixture" or "vocabulary".
+    Args:
+        run_dir, config_text: the run folder, and all bindings for its `config.gin`; the command line gives both.
+        num_steps: counted from the start of the run folder, over all restarts.
+        seed: of every random choice.
+        log_every_steps, log_tasks_every_steps: metrics, and the loss of tasks and clusters, after so many or the last step.
+        max_bad_steps: so many steps whose loss is not finite are skipped, their batches kept in `bad_steps/`; one more stops.
+        notes: stand in the report: what a reader must know of the run.
+        wandb_project: metrics go to this project of Weights & Biases too.
+        profile_steps: "10:15" traces steps 10 to 15, both included, into `profile/` of the run folder.
+        allow_other: what may differ from what the folder was trained with: "model", "mixture", "vocabulary".
     """
-    from flantune.runs import build, run_log
-    from flantune.runs.settings import RunConfigs, Settings
-    from flantune.training import wall_time
+    from flantune.runs import build, job
 
-    clock = wall_time.Clock()
-    settings = Settings(
+    asked = job.Job(
+        run_dir=run_dir,
         num_steps=num_steps,
-        seed=seed,
-        log_every_steps=log_every_steps,
-        log_tasks_every_steps=log_tasks_every_steps,
-        max_bad_steps=max_bad_steps,
-        wandb_project=wandb_project,
-        profile_steps=profile_steps,
-        allow_other=tuple(allow_other),
-    )
-    run_configs = RunConfigs(
         model=model,
         data=data,
         optimizer=optimizer,
@@ -116,9 +115,17 @@ def train(
         decoding=decoding,
         init=init,
         trainable=trainable,
+        seed=seed,
+        log_every_steps=log_every_steps,
+        log_tasks_every_steps=log_tasks_every_steps,
+        max_bad_steps=max_bad_steps,
+        notes=notes,
+        wandb_project=wandb_project,
+        profile_steps=profile_steps,
+        allow_other=allow_other,
+        config_text=config_text,
     )
-    with run_log.kept(run_dir) as log:
-        return build.trained(run_dir, settings, run_configs, clock, log, config_text, notes)
+    return build.trained(asked)
 
 
 def evaluate(
@@ -137,6 +144,10 @@ def evaluate(
     Parameters that the run did not train come from `init`, or from where the run folder says.
 
     Predictions and report go to `eval/<step>/` of the run folder.
+
+    Args:
+        checkpoint: the run's folder; --checkpoint gives it.
+        step: of the checkpoint; None: the last.
 
     Raises:
         ValueError: there are no suites.
@@ -179,7 +190,15 @@ def infer(
     decoding: DecodingConfig = _GREEDY,
     init: InitConfig | None = None,
 ) -> list[str]:
-    """One prediction for each prompt, by a run folder's checkpoint; `init` as for `evaluate`."""
+    """One prediction for each prompt, by a run folder's checkpoint; `init` as for `evaluate`.
+
+    Args:
+        checkpoint: the run's folder; --checkpoint gives it.
+        prompts: texts; the command line reads them.
+        step: of the checkpoint; None: the last.
+        batch_size: prompts decoded together.
+        max_decode_length: tokens of a prediction at most; None: DataConfig.targets_length.
+    """
     from flantune.inference import predictor as predictor_lib
     from flantune.runs import assembly
 
@@ -216,7 +235,12 @@ def compile(
     """Whether a run's training step fits on a slice that need not exist, and how fast it can be at best.
 
     Of `data` only the shape of a batch counts. `trainable` and `model.lora` choose what is trained, as in `train`.
-    `num_steps` is for schedules that decay over the whole run.
+
+    Args:
+        topology: a chip and the shape of a slice, "v5e:16x16", or a number of GPUs, "h100:8"; --topology gives it.
+        num_slices: such slices, joined by the data centre's network; --num_slices gives it.
+        optimization: of the compiler: "O1" is fast, "default" exact; --optimization gives it.
+        num_steps: for schedules that decay over the whole run.
 
     Raises:
         ValueError: there is no such topology, or the mesh does not fit it.
@@ -261,6 +285,12 @@ def describe(
     """What a module ("tasks.sst2"), mixture or task (with its setting) holds; the run's mixture unless `name` says.
 
     Prepares what is missing. The value has one of the keys "module", "mixture" and "task", and "rows" of the first two.
+
+    Args:
+        name: what to describe; None: the run's mixture. The command line gives it, as it does the others.
+        split: of rows and examples; None: the run's.
+        num_examples: rendered examples of a task.
+        seed: of the choices that they show.
     """
     from flantune.audit import describe as describe_lib
     from flantune.data import catalog as catalog_lib, names as names_lib
@@ -296,6 +326,11 @@ def train_vocabulary(
     """Trains a SentencePiece model on a mixture, as "sentencepiece:SIZE" would, and writes it to a file.
 
     Prepares what is missing. Returns what the vocabulary does to prompts and targets of the mixture.
+
+    Args:
+        output: the file to write; --output gives it.
+        size: pieces, sentinels among them; None: that of DataConfig.vocabulary, "sentencepiece:SIZE".
+        mixture: whose training prompts it is trained on; None: the run's.
 
     Raises:
         ValueError: nothing says the size, or a member of the mixture is a plain SeqIO task, which has no text.

@@ -21,6 +21,8 @@ class DataConfig:
         inputs_length: encoder row length in tokens.
         targets_length: decoder row length in tokens.
         batch_size: rows of the global batch; a row holds several examples when packed.
+        split: of the mixture's tasks to train on.
+        pack: several examples stand in a row, each seeing itself alone; False: one a row.
         lanes: independent streams of blocks that the mixture is dealt to; divides batch_size. None: the greatest
             common divisor of batch_size and 64.
         block_size: examples that a lane renders, tokenises and packs at a time.

@@ -16,6 +16,9 @@ class LoraConfig:
     base, and A as in PEFT: uniform, up to 1 / sqrt(inputs).
 
     Attributes:
+        rank: of A and B, the smaller of their dimensions.
+        alpha: scale of the adapters, which count alpha / rank.
+        dropout_rate: of what adapters read.
         targets: patterns over the projections. Those are `encoder/layers/attention/query` (key, value, out),
             `encoder/layers/mlp/wo` (wi_0, wi_1; wi where the MLP is not gated) and, of the decoder, the same with
             `self_attention` and `encoder_decoder_attention`. "query" means the projections of that name everywhere,
@@ -44,9 +47,18 @@ class ModelConfig:
 
     Attributes:
         vocab_size: rows of the embedding; at least the vocabulary's size. T5 pads it to a multiple of 128.
+        emb_dim: width of embeddings and of the residual stream.
+        num_heads: of each attention.
+        head_dim: width of each head; num_heads * head_dim need not be emb_dim.
+        mlp_dim: width of the MLP's hidden layer.
+        num_encoder_layers: of the encoder.
+        num_decoder_layers: of the decoder.
         mlp_activations: one activation per input projection of the MLP; two make it gated (T5 1.1).
         logits_via_embedding: tie the output projection to the embedding, scaled by 1/sqrt(emb_dim) (T5 1.0).
+        relative_attention_num_buckets: position biases of each head; longer distances share buckets.
+        relative_attention_max_distance: in tokens; all that is farther has the same bias.
         relative_attention_per_layer: every layer has its own table of position biases (umT5), not one for each tower.
+        dropout_rate: of embeddings, attention, MLP and what each adds to the residual stream.
         dtype: of activations; parameters and softmax are always float32.
         scan_layers: hold each tower's layers as one stack; False: each has parameters of its own, by number.
         layer_loop: how a stack runs; parameters and checkpoints stay the same. "scan": a loop, compiles fastest; "unroll":

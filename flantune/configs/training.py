@@ -17,13 +17,18 @@ class OptimizerConfig:
         learning_rate: multiplied by every factor of the schedule; the peak, except under rsqrt_decay.
         schedule: factors multiplied, by t5x's names: constant, linear_warmup, linear_decay, rsqrt_decay,
             rsqrt_normalized_decay, decay_every, cosine_decay.
+        warmup_steps: steps of linear_warmup, and those before rsqrt_decay begins.
         decay_steps: step at which linear_decay and cosine_decay end; None: the run's number of steps.
         end_fraction: of the learning rate, where they end.
         decay_factor: what decay_every multiplies by after each `steps_per_decay` steps.
+        steps_per_decay: steps after which decay_every multiplies again.
         weight_decay: of all parameters but norm scales and those that `not_decayed` names.
         not_decayed: patterns, as of `TrainableConfig`.
+        beta1: of AdamW: decay of the mean gradient.
+        beta2: of AdamW: decay of the mean squared gradient.
         max_grad_norm: clip gradients to this global norm; 0: no clipping.
         z_loss: weight of the squared log-partition, in nats squared per token.
+        label_smoothing: probability that a target token gives away, to all others alike.
         microbatches: parts that a batch is cut into, one after another through the model, to save memory; gradients are
             summed before they are divided by the batch's tokens, so the numbers are those of the whole batch.
         vocabulary_chunks: above 1, the loss makes the logits of one such part of the vocabulary at a time, so that all

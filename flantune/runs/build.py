@@ -1,6 +1,5 @@
 """A training run from its configs: what can be refused at once, then its parts, made and checked against its folder."""
 
-from collections.abc import Sequence
 import dataclasses
 
 from absl import logging
@@ -24,7 +23,7 @@ from flantune.runs import (
     start as start_lib,
     vocabulary as vocabulary_lib,
 )
-from flantune.runs.settings import RunConfigs, Settings
+from flantune.runs.job import Job
 from flantune.runs.training_run import TrainingRun
 from flantune.training import (
     checkpoints,
@@ -36,55 +35,43 @@ from flantune.training import (
 from flantune.views import data_log
 
 
-def trained(
-    run_dir: str,
-    settings: Settings,
-    configs: RunConfigs,
-    clock: wall_time.Clock,
-    log: run_log.RunLog,
-    config_text: str,
-    notes: Sequence[str],
-) -> Results | None:
-    """Trains a run to its end and reports, as `experiments.train` says; `log` is opened when the run begins."""
-    configs = checked(run_dir, settings, configs)
-    wanted = preparation.splits_read(configs.data, configs.evaluation)
-    with interrupts.during("the preparation of the data"):
-        catalog, store = preparation.opened(configs.data, wanted)
-    with interrupts.during("the set-up of the run"):
-        run = build(run_dir, settings, configs, catalog, store, clock)
-    with interrupts.during("training"):
-        final = run.train(configs.checkpoint, config_text, log)
-    with interrupts.during("the last evaluation"):
-        return run.report(final, notes)
+def trained(job: Job) -> Results | None:
+    """Trains a run to its end and reports, as `experiments.train` says."""
+    clock = wall_time.Clock()
+    with run_log.kept(job.run_dir) as log:
+        job = checked(job)
+        wanted = preparation.splits_read(job.data, job.evaluation)
+        with interrupts.during("the preparation of the data"):
+            catalog, store = preparation.opened(job.data, wanted)
+        with interrupts.during("the set-up of the run"):
+            run = build(job, catalog, store, clock)
+        with interrupts.during("training"):
+            final = run.train(log)
+        with interrupts.during("the last evaluation"):
+            return run.report(final)
 
 
-def checked(run_dir: str, settings: Settings, configs: RunConfigs) -> RunConfigs:
-    """The configs, their vocabulary named, after all that can be refused before any data is prepared.
+def checked(job: Job) -> Job:
+    """The job, its vocabulary named, after all that can be refused before any data is prepared.
 
     Raises:
-        ValueError: the folder's run was another one or is done, or the configs contradict each other.
+        ValueError: the folder's run was another one, or is done.
     """
-    optimizers.make_schedule(configs.optimizer, settings.num_steps)
-    folder = epath.Path(run_dir)
+    folder = epath.Path(job.run_dir)
     run_folder.finish(folder)
-    is_new = _is_new(folder, settings.num_steps)
+    is_new = _is_new(folder, job.num_steps)
     if not is_new:
         now = trained_with.TrainedWith(
-            model=configs.model, mixture=configs.data.mixture, tasks=None, vocabulary=None
+            model=job.model, mixture=job.data.mixture, tasks=None, vocabulary=None
         )
         found = trained_with.changes(trained_with.read(folder), now)
-        trained_with.check(folder, found, settings.allow_other)
-    data = vocabulary_lib.named(configs.data, configs.init, None if is_new else folder)
-    return dataclasses.replace(configs, data=data)
+        trained_with.check(folder, found, job.allow_other)
+    data = vocabulary_lib.named(job.data, job.init, None if is_new else folder)
+    return dataclasses.replace(job, data=data)
 
 
 def build(
-    run_dir: str,
-    settings: Settings,
-    configs: RunConfigs,
-    catalog: catalog_lib.Catalog,
-    store: store_lib.Store,
-    clock: wall_time.Clock,
+    job: Job, catalog: catalog_lib.Catalog, store: store_lib.Store, clock: wall_time.Clock
 ) -> TrainingRun:
     """The parts of a run, from a store that holds all its splits.
 
@@ -92,38 +79,36 @@ def build(
         ValueError: parts do not fit each other, for example the source of the parameters and the model.
         FileNotFoundError: there is no such source.
     """
-    folder, data, evaluation = epath.Path(run_dir), configs.data, configs.evaluation
-    bound, vocabulary, identity = _training_data(folder, settings, configs, catalog, store)
-    network = assembly.make_network(configs.model, vocabulary)
-    mesh = sharding.make_mesh(configs.mesh)
+    folder, data, evaluation = epath.Path(job.run_dir), job.data, job.evaluation
+    bound, vocabulary, identity = _training_data(job, folder, catalog, store)
+    network = assembly.make_network(job.model, vocabulary)
+    mesh = sharding.make_mesh(job.mesh)
     evaluator = assembly.make_evaluator(
-        catalog, store, data, evaluation, network, vocabulary, mesh, configs.decoding
+        catalog, store, data, evaluation, network, vocabulary, mesh, job.decoding
     )
-    is_new = _is_new(folder, settings.num_steps)
+    is_new = _is_new(folder, job.num_steps)
     start = start_lib.of_run(
         network,
         mesh=mesh,
-        rules=sharding.axis_rules(configs.mesh),
-        seed=settings.seed,
-        init=configs.init,
-        trainable=configs.trainable,
+        rules=sharding.axis_rules(job.mesh),
+        seed=job.seed,
+        init=job.init,
+        trainable=job.trainable,
         run_dir=folder,
         is_new=is_new,
         needs_all=is_new
         or (evaluator is not None and evaluation is not None and evaluation.untuned_baseline),
     )
     return TrainingRun(
+        job=job,
         folder=folder,
         is_new=is_new,
-        settings=settings,
-        data=data,
         bound=bound,
         vocabulary=vocabulary,
         identity=identity,
-        dataset=_dataset(bound, data, vocabulary, settings.seed),
+        dataset=_dataset(bound, data, vocabulary, job.seed),
         start=start,
-        learner=_learner(start, configs.optimizer, settings.num_steps),
-        evaluation=evaluation,
+        learner=_learner(start, job.optimizer, job.num_steps),
         evaluator=evaluator,
         clock=clock,
     )
@@ -134,26 +119,22 @@ def _is_new(folder: epath.Path, num_steps: int) -> bool:
 
 
 def _training_data(
-    folder: epath.Path,
-    settings: Settings,
-    configs: RunConfigs,
-    catalog: catalog_lib.Catalog,
-    store: store_lib.Store,
+    job: Job, folder: epath.Path, catalog: catalog_lib.Catalog, store: store_lib.Store
 ) -> tuple[loading.BoundMixture, vocabularies.Vocabulary, trained_with.TrainedWith]:
     """A run's mixture, which its held-out plan allows, its vocabulary, and what of them its folder keeps.
 
     Raises:
         ValueError: the folder was trained with others.
     """
-    data = configs.data
+    data = job.data
     if data.held_out is not None:
-        leaks = leakage.check(catalog, store, data, configs.evaluation, plan=data.held_out)
+        leaks = leakage.check(catalog, store, data, job.evaluation, plan=data.held_out)
         leaks.raise_if_violated()
     bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
     changed: list[trained_with.Change] = []
     before, name = None, data.vocabulary
-    if _is_new(folder, settings.num_steps):
-        vocabulary = vocabulary_lib.of_new_run(data, configs.init, store, lambda: bound)
+    if _is_new(folder, job.num_steps):
+        vocabulary = vocabulary_lib.of_new_run(data, job.init, store, lambda: bound)
     else:
         before = trained_with.read(folder)
         name, vocabulary, changed = vocabulary_lib.of_trained_run(
@@ -162,18 +143,18 @@ def _training_data(
             data,
             store,
             lambda: bound,
-            allow_other=trained_with.VOCABULARY in settings.allow_other,
+            allow_other=trained_with.VOCABULARY in job.allow_other,
         )
-    bound = loading.in_tokens(catalog, store, bound, data, vocabulary, seed=settings.seed)
+    bound = loading.in_tokens(catalog, store, bound, data, vocabulary, seed=job.seed)
     identity = trained_with.TrainedWith(
-        model=configs.model,
+        model=job.model,
         mixture=data.mixture,
         tasks=bound.table(),
         vocabulary=vocabulary_lib.facts(vocabulary, name),
     )
     if before is not None:
         found = [*changed, *trained_with.changes(before, identity)]
-        for one in trained_with.check(folder, found, settings.allow_other):
+        for one in trained_with.check(folder, found, job.allow_other):
             logging.warning("The run goes on with another %s: %s.", one.kind, one.text())
     data_log.log_mixture(bound, len(catalog.left_out(data.mixture)))
     return bound, vocabulary, identity

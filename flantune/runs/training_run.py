@@ -14,11 +14,6 @@ from jaxtyping import PyTree
 
 from flantune import run_folder
 from flantune.audit.ledger import counts as ledger_counts
-from flantune.configs import (
-    CheckpointConfig,
-    DataConfig,
-    EvalConfig,
-)
 from flantune.data.input import loading, pipeline
 from flantune.data.vocabularies import vocabulary as vocabularies
 from flantune.evaluation import evaluator as evaluator_lib
@@ -26,7 +21,7 @@ from flantune.evaluation.results import Results
 from flantune.host import atomic
 from flantune.run_folder import commit, facts, trained_with
 from flantune.runs import assembly, run_log, start as start_lib, vocabulary as vocabulary_lib
-from flantune.runs.settings import Settings
+from flantune.runs.job import Job
 from flantune.training import (
     learner as learner_lib,
     metrics,
@@ -45,94 +40,90 @@ class TrainingRun:
     """A run that can begin, or go on where its folder left off.
 
     Attributes:
+        job: what was asked for.
         folder: the run folder.
         is_new: whether it has no checkpoint.
-        settings: the run's numbers.
-        data: what it trains on, of which
-        bound: is the mixture,
-        vocabulary: how it is tokenised,
-        identity: all of this, as the folder keeps it, and
+        bound: the mixture.
+        vocabulary: how it is tokenised.
+        identity: model, mixture and vocabulary, as the folder keeps them.
         dataset: this process's part of the batches.
         start: its parameters before the first step.
         learner: model, optimizer and placement.
-        evaluation: how often it is evaluated.
         evaluator: None: there is nothing to evaluate.
         clock: of this session's wall time.
     """
 
+    job: Job
     folder: epath.Path
     is_new: bool
-    settings: Settings
-    data: DataConfig
     bound: loading.BoundMixture
     vocabulary: vocabularies.Vocabulary
     identity: trained_with.TrainedWith
     dataset: pipeline.TrainDataset
     start: start_lib.Start
     learner: learner_lib.Learner
-    evaluation: EvalConfig | None
     evaluator: evaluator_lib.Evaluator[PyTree] | None
     clock: wall_time.Clock
 
-    def train(
-        self, checkpoint: CheckpointConfig, config_text: str, log: run_log.RunLog
-    ) -> state_lib.TrainState:
-        """The state after the last step, saved; `config_text` is what the folder keeps as its config, `log` its log."""
+    def train(self, log: run_log.RunLog) -> state_lib.TrainState:
+        """The state after the last step, saved; `log` is opened when the run begins."""
         initial_state = self._initial_state()
         names = [member.name for member in self.bound.members]
         final = trainer.train(
             self.learner,
             batches=_counted(self.bound, self.dataset),
             run_dir=self.folder,
-            checkpoint_config=checkpoint,
+            checkpoint_config=self.job.checkpoint,
             log=self._log_settings(),
             callbacks=assembly.callbacks(
                 self.folder,
                 self.evaluator,
-                self.evaluation,
+                self.job.evaluation,
                 self.learner.num_steps,
                 self.learner.frozen,
             ),
             initial_state=initial_state,
-            on_start=lambda: self._begin(initial_state, config_text, log),
-            max_bad_steps=self.settings.max_bad_steps,
+            on_start=lambda: self._begin(initial_state, log),
+            max_bad_steps=self.job.max_bad_steps,
             describe_batch=lambda batch: batch_text.examples(batch, self.vocabulary, names),
-            profile_steps=self.settings.steps_to_profile(),
+            profile_steps=self.job.steps_to_profile(),
             clock=self.clock,
         )
         data_log.log_counts(self.bound, self.dataset)
         _write_training_page(self.folder)
         return final
 
-    def report(self, final: state_lib.TrainState, notes: Sequence[str]) -> Results | None:
+    def report(self, final: state_lib.TrainState) -> Results | None:
         """Scores the last state and the baselines, and writes the reports; None: there is nothing to evaluate."""
-        if self.evaluator is None or self.evaluation is None:
+        if self.evaluator is None or self.job.evaluation is None:
             return None
         self.clock.enter(wall_time.EVALUATION)
-        num_steps = self.settings.num_steps
+        num_steps = self.job.num_steps
         params = partial.all_params(final.params, self.learner.frozen)
         tuned = self.evaluator.evaluate(params, num_steps)
-        untuned = self.start.params() if self.evaluation.untuned_baseline else None
+        untuned = self.start.params() if self.job.evaluation.untuned_baseline else None
         results = assembly.with_baselines(self.evaluator, tuned, untuned)
         self.clock.enter(wall_time.SAVING)
         _write_report(
-            self.folder, results, {"mixture": self.data.mixture, "steps": num_steps}, notes
+            self.folder,
+            results,
+            {"mixture": self.job.data.mixture, "steps": num_steps},
+            self.job.notes,
         )
         return results
 
-    def _begin(
-        self, initial_state: state_lib.TrainState | None, config_text: str, log: run_log.RunLog
-    ) -> None:
+    def _begin(self, initial_state: state_lib.TrainState | None, log: run_log.RunLog) -> None:
         """Writes all that the folder keeps of this start, as one; nothing was written before."""
         record = None if initial_state is None else self.start.record(initial_state)
         if jax.process_index() != 0:
             return
-        facts.log_changed_bindings(self.folder, config_text)
+        facts.log_changed_bindings(self.folder, self.job.config_text)
         commit.write(
             self.folder,
             {
                 **facts.files(
-                    config_text=config_text, devices=[str(device) for device in jax.devices()]
+                    config_text=self.job.config_text,
+                    devices=[str(device) for device in jax.devices()],
                 ),
                 **self.identity.files(),
                 **vocabulary_lib.files(self.vocabulary),
@@ -150,18 +141,18 @@ class TrainingRun:
                 )
             return None
         return self.start.state(
-            self.learner.optimizer, self.learner.abstract_state(), self.settings.num_steps
+            self.learner.optimizer, self.learner.abstract_state(), self.job.num_steps
         )
 
     def _log_settings(self) -> train_log.LogSettings:
-        settings = self.settings
+        settings = self.job
         members = self.bound.members
         return train_log.LogSettings(
             every_steps=min(settings.log_every_steps, settings.num_steps),
             tasks=[task_log.TaskLabel(one.name, one.task.cluster) for one in members],
             tasks_every_steps=min(settings.log_tasks_every_steps, settings.num_steps),
             wandb_project=settings.wandb_project,
-            peak_share=assembly.peak_share(self.start, self.data),
+            peak_share=assembly.peak_share(self.start, self.job.data),
         )
 
 
