@@ -17,6 +17,7 @@ from absl import flags, logging
 
 from flantune.commands import (
     compile,
+    config,
     convert,
     data,
     doctor,
@@ -82,6 +83,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         convert,
         report,
         show,
+        config,
         ledger,
         lint,
         leakage,

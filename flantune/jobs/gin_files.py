@@ -141,7 +141,7 @@ def bind(function: Callable[..., T], **given: object) -> Callable[[], T]:
     """
     arguments = dict(given)
     for name, parameter in inspect.signature(function).parameters.items():
-        config_class = _config_class(parameter.annotation)
+        config_class = config_of(parameter.annotation)
         if config_class is not None and name not in arguments:
             required = parameter.default is inspect.Parameter.empty
             if required or _is_bound(config_class):
@@ -182,7 +182,7 @@ def build(config_class: type[T], **otherwise: object) -> T:
     given: dict[str, object] = {
         field.name: build(field_class)
         for field in fields
-        if (field_class := _config_class(hints[field.name])) is not None
+        if (field_class := config_of(hints[field.name])) is not None
         and _is_bound(field_class)
         and not _binding_exists(config_class, field.name)
     }
@@ -213,7 +213,8 @@ def _no_binding(owner: str, missing: Sequence[str]) -> str:
     return f"No file or flag binds {wanted}. Give --gin.{owner}.{missing[0]}=VALUE or bind it in the run file."
 
 
-def _config_class(hint: object) -> type | None:
+def config_of(hint: object) -> type | None:
+    """The dataclass of `configs/` that a type is, or may be; None where it is none."""
     options = hint.__args__ if isinstance(hint, types.UnionType) else (hint,)
     for option in options:
         if isinstance(option, type) and option in _CONFIGS:
@@ -229,6 +230,14 @@ def binding(configurable: Callable[..., object], name: str) -> object:
     """
     own_name = f"{configurable.__module__}.{configurable.__qualname__}"
     return gin.query_parameter(f"{_CONFIGS.get(configurable, own_name)}.{name}")
+
+
+def bound_value(name: str) -> str | None:
+    """The bound value of a full name, "seen/configs.EvalSuite.name", as gin writes it; None where it has none."""
+    try:
+        return repr(gin.query_parameter(name))
+    except ValueError:
+        return None
 
 
 def optional_binding(configurable: Callable[..., object], name: str) -> object | None:
@@ -284,6 +293,23 @@ def _check_includes(text: str, file: str, folders: Sequence[pathlib.Path]) -> No
             _find(included, folders)
         except ValueError as error:
             raise ValueError(f"{file} includes a file that is not there. {error}") from error
+
+
+def bound_name(binding: str) -> str:
+    """The full name that a binding "NAME=VALUE" of the command line binds.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    return _assignment(binding).partition(" = ")[0]
+
+
+def as_word(name: str, value: object) -> str:
+    """A flag that binds a value, as the command line takes it: `--gin.DataConfig.split=train`."""
+    text = repr(value)
+    if isinstance(value, str) and _assignment(f"{name}={value}").endswith(f" = {text}"):
+        text = value
+    return f"--gin.{name}={text}"
 
 
 def _assignment(binding: str) -> str:
