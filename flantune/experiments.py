@@ -96,8 +96,7 @@ def train(
         seed: of every random choice.
         log_every_steps, log_tasks_every_steps: metrics, and the loss of tasks and clusters, after so many or the last step.
         max_bad_steps: so many steps whose loss is not finite are skipped, their batches kept in `bad_steps/`; one more stops.
-        notes: stand in the report: what a reader must know of the run.
-        wandb_project: metrics go to this project of Weights & Biases too.
+        notes, wandb_project: what the report must say; the project of Weights & Biases that metrics go to as well.
         profile_steps: "10:15" traces steps 10 to 15, both included, into `profile/` of the run folder.
         allow_other: what may differ from what the folder was trained with: "model", "mixture", "vocabulary".
     """
