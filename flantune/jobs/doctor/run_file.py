@@ -19,6 +19,7 @@ from flantune.configs import (
 )
 from flantune.data.input import loading
 from flantune.data.store import prepare as prepare_lib
+from flantune.host import error_text
 from flantune.jobs import gin_files, preflight
 from flantune.jobs.doctor import store as store_check
 from flantune.jobs.doctor.findings import Finding, ok, problem
@@ -69,7 +70,17 @@ def checks() -> Iterator[Finding]:
 
 
 def splits(run: Run) -> list[Finding]:
-    """Whether all splits that the run reads are prepared, or can be."""
+    """Whether all splits that the run reads are prepared, or can be; a name that nothing defines stops it."""
+    try:
+        states, folder = _states(run)
+    except (ValueError, KeyError) as error:
+        advice = "Correct the run file or the module."
+        return [problem("splits", error_text.sentence(error), advice)]
+    return store_check.check_splits(states, folder)
+
+
+def _states(run: Run) -> tuple[dict[str, str], str]:
+    """What there is of each split that the run reads, and the folder of its sources."""
     opened, folder = loading.open_store(run.data), loading.data_dir(run.data)
     wanted = preparation.splits_read(run.data, run.evaluation)
     catalog = loading.load_catalog(run.data, opened, [name for name, _ in wanted])
@@ -78,7 +89,7 @@ def splits(run: Run) -> list[Finding]:
         for task, names in loading.splits_needed(catalog, wanted)
         for split in names
     }
-    return store_check.check_splits(states, str(folder))
+    return states, str(folder)
 
 
 def checkpoint_bytes(run: Run, run_dir: pathlib.Path) -> int:

@@ -130,6 +130,9 @@ def test_what_stops_a_run_gives_status_1(run_file, here, capsys):
     with testing.task_module("doctor_tasks", [testing.make_task("doc:echo", ROWS)]):
         status, checks = doctor(capsys, run_file, "--gin.InitConfig.path=nowhere")
         assert (status, checks["start"][0]) == (1, "problem")
+        status, checks = doctor(capsys, run_file, "--gin.DataConfig.mixture=doc:ecko")
+        assert (status, checks["splits"][0]) == (1, "problem")
+        assert "Did you mean 'doc:echo'" in checks["splits"][1]
         status, checks = doctor(capsys, run_file, "--gin.DataConfig.mixtur=x")
         assert (status, checks["run file"][0]) == (1, "problem")
         assert "Did you mean 'mixture'" in checks["run file"][1]
@@ -201,3 +204,17 @@ def test_it_runs_where_files_hide_packages(here):
     levels = {one["what"]: one["level"] for one in checks}
     assert levels["run file"] == findings.UNKNOWN
     assert levels["devices"] == findings.OK
+
+
+def test_a_flag_that_ends_programs_does_not_end_this_one(here):
+    """XLA aborts the process at a flag that it does not know, and the checks of a run start JAX."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flantune", "doctor", "gin/runs/quickstart.gin", "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "XLA_FLAGS": "--xla_of_tomorrow=1"},
+    )
+    assert done.returncode == 1, done.stderr
+    levels = {one["what"]: one["level"] for one in json.loads(done.stdout)["checks"]}
+    assert levels["devices"] == "problem"
+    assert (levels["run folder"], levels["vocabulary"]) == ("ok", "ok")
