@@ -3,10 +3,8 @@
 `DataConfig.vocabulary` follows it by default, and what differs from it is refused: ids would stand for other pieces.
 """
 
-import ast
 import dataclasses
 import os
-import re
 
 from etils import epath
 
@@ -14,7 +12,7 @@ from flantune import run_folder
 from flantune.configs import DataConfig, InitConfig, published_t5
 from flantune.data.vocabularies import comparison, tokenizer_files, vocabulary as vocabulary_lib
 from flantune.interop import huggingface, sources
-from flantune.run_folder import facts, trained_with
+from flantune.run_folder import config_text, trained_with
 
 # What names the vocabulary in a t5x run's config.gin: our run files of gin/t5x/, then t5x's own.
 _T5X_NAMES = (
@@ -22,7 +20,7 @@ _T5X_NAMES = (
     "flantune.vocabulary.name",
     "SentencePieceVocabulary.sentencepiece_model_file",
 )
-_T5X_EXTRA_IDS = re.compile(r"^[\w/.]*SentencePieceVocabulary\.extra_ids\s*=\s*(\d+)", re.MULTILINE)
+_T5X_EXTRA_IDS = "SentencePieceVocabulary.extra_ids"
 
 
 def name_of(path: str) -> str | None:
@@ -49,8 +47,11 @@ def of_run_folder(run_dir: epath.Path) -> str | None:
     if file.exists():
         return os.fspath(file)
     kept = trained_with.read(run_dir).vocabulary
-    name = facts.bound_text(run_dir, "DataConfig.vocabulary") if kept is None else kept.name
-    if name is None or vocabulary_lib.size_to_train(name) is not None:
+    if kept is None:
+        name = config_text.literal(config_text.bindings_in(run_dir), "DataConfig.vocabulary")
+    else:
+        name = kept.name
+    if not isinstance(name, str) or vocabulary_lib.size_to_train(name) is not None:
         return None
     return None if name == vocabulary_lib.OF_START else name
 
@@ -95,16 +96,10 @@ def check(vocabulary: vocabulary_lib.Vocabulary, name: str, init: InitConfig | N
 
 
 def _of_t5x(folder: epath.Path) -> str | None:
-    """What a t5x run's config says, in the one-line bindings that t5x writes."""
-    config = folder / run_folder.CONFIG
-    if not config.exists():
-        return None
-    text = config.read_text()
-    for name in _T5X_NAMES:
-        pattern = rf"""^[\w/.]*\b{re.escape(name)}\s*=\s*(?:\\\s*)?('[^'\n]+'|"[^"\n]+")\s*$"""
-        match = re.search(pattern, text, re.MULTILINE)
-        if match:
-            found = str(ast.literal_eval(match[1]))
-            extra = _T5X_EXTRA_IDS.search(text) if "SentencePiece" in name else None
-            return f"{found}+{extra[1]}" if extra and extra[1] != "0" else found
-    return None
+    """What the config of a t5x run says."""
+    bound = config_text.bindings_in(folder)
+    named = [config_text.literal(bound, name) for name in _T5X_NAMES]
+    name = next((one for one in named if isinstance(one, str)), None)
+    extra_ids = config_text.literal(bound, _T5X_EXTRA_IDS)
+    is_file = name is not None and name == named[-1]
+    return f"{name}+{extra_ids}" if is_file and extra_ids else name

@@ -1,5 +1,5 @@
 """What lies in a run folder: `names.py`, which this folder hands on, how files are written together (`commit.py`), and what
-they say: `facts.py`, `trained_with.py`, `start_record.py`.
+they say: `facts.py`, `trained_with.py`, `start_record.py`, `restarts.py`.
 """
 
 from flantune.run_folder.commit import finish

@@ -166,6 +166,11 @@ def restore(
     return params, found_step, network, vocabulary, device_mesh
 
 
+def devices() -> str:
+    """Number and kind of all devices."""
+    return f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+
+
 def start_facts(folder: epath.Path) -> dict[str, object]:
     """What a report says of a run's start."""
     record = start_record.read(folder)

@@ -19,10 +19,11 @@ from flantune.data.vocabularies import vocabulary as vocabularies
 from flantune.evaluation import evaluator as evaluator_lib
 from flantune.evaluation.results import Results
 from flantune.host import atomic
-from flantune.run_folder import commit, facts, trained_with
+from flantune.run_folder import commit, facts, restarts, trained_with
 from flantune.runs import assembly, run_log, start as start_lib, vocabulary as vocabulary_lib
 from flantune.runs.job import Job
 from flantune.training import (
+    checkpoints,
     learner as learner_lib,
     metrics,
     partial,
@@ -117,7 +118,13 @@ class TrainingRun:
         record = None if initial_state is None else self.start.record(initial_state)
         if jax.process_index() != 0:
             return
-        facts.log_changed_bindings(self.folder, self.job.config_text)
+        starts = restarts.files(
+            self.folder,
+            is_new=self.is_new,
+            step=0 if self.is_new else checkpoints.Checkpoints(self.folder).latest_step() or 0,
+            devices=assembly.devices(),
+            config_text=self.job.config_text,
+        )
         commit.write(
             self.folder,
             {
@@ -125,6 +132,7 @@ class TrainingRun:
                     config_text=self.job.config_text,
                     devices=[str(device) for device in jax.devices()],
                 ),
+                **starts,
                 **self.identity.files(),
                 **vocabulary_lib.files(self.vocabulary),
                 **({} if record is None else record.files()),
@@ -185,7 +193,7 @@ def _write_report(
         "training_seconds": round(assembly.training_seconds(folder)),
         **curves.wall_time,
         **curves.figures(),
-        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "devices": assembly.devices(),
         "notes": list(notes),
     }
     report.write_report(folder, results.tuned, results.baselines, facts, curves.losses())
