@@ -1,7 +1,5 @@
 """Objects that several jobs build from their configs: network, evaluator, restored parameters. Used by `experiments.py`."""
 
-from collections.abc import Mapping
-
 from absl import logging
 from etils import epath
 import jax
@@ -27,7 +25,7 @@ from flantune.models import lora, t5
 from flantune.run_folder import start_record
 from flantune.runs import start as start_lib, vocabulary as run_vocabulary
 from flantune.training import checkpoints, chips, flops, metrics, partial, sharding, state, trainer
-from flantune.views import report
+from flantune.views import evaluation_text, report
 
 
 def make_network(model: ModelConfig, vocabulary: vocabulary_lib.Vocabulary) -> t5.EncoderDecoder:
@@ -125,13 +123,13 @@ def callbacks(
     if evaluator is None or evaluation is None or not evaluation.every_steps:
         return []
 
-    def on_step(step: int, current: state.TrainState, _: object) -> Mapping[str, float] | None:
+    def on_step(step: int, current: state.TrainState, _: object) -> trainer.Found | None:
         if step == num_steps:
             return None  # evaluated after the loop
         found = evaluator.evaluate(partial.all_params(current.params, frozen), step)
         if jax.process_index() == 0:
             report.write_evaluation(folder, found)
-        return found.scalars()
+        return trainer.Found(values=found.scalars(), text=evaluation_text.line(found))
 
     return [trainer.Callback(every_steps=evaluation.every_steps, on_step=on_step)]
 

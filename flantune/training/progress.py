@@ -11,10 +11,14 @@ import rich.progress
 
 
 class Progress:
-    """Steps, loss, speed and time left, on process 0: a bar on a terminal, otherwise a line per update in the log."""
+    """Steps, loss, speed and time left, on process 0: a bar on a terminal, otherwise a line per update in the log.
+
+    What `tell` gets is a line of the log wherever that goes, and stays beside the bar until the next.
+    """
 
     def __init__(self, start_step: int, num_steps: int):
         self._num_steps = num_steps
+        self._text = self._told = ""
         self._bar: rich.progress.Progress | None = None
         if jax.process_index() == 0 and sys.stderr.isatty():
             self._bar = rich.progress.Progress(
@@ -37,10 +41,21 @@ class Progress:
             text += f"  {values['train/tokens_per_second']:,.0f} tokens/s"
             text += _shares(values)
             text += f"  {datetime.timedelta(seconds=round(left_s))} left"
-        if self._bar is not None:
-            self._bar.update(self._task, completed=step, text=text)
-        else:
+        self._text = text
+        if self._bar is None:
             logging.info("step %d/%d  %s", step, self._num_steps, text)
+        self._draw(step)
+
+    def tell(self, step: int, text: str) -> None:
+        """Shows what was found out after a step, an evaluation for example."""
+        logging.info("step %d/%d  %s", step, self._num_steps, text)
+        self._told = f"{text} (step {step})"
+        self._draw(step)
+
+    def _draw(self, step: int) -> None:
+        if self._bar is not None:
+            text = "  ".join(part for part in (self._text, self._told) if part)
+            self._bar.update(self._task, completed=step, text=text)
 
     def close(self) -> None:
         """Leaves the bar as it stands."""

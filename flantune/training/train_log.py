@@ -145,6 +145,10 @@ class TrainLog:
             self._flush()
         self._held = (step, self._held[1] | dict(values))
 
+    def tell(self, step: int, text: str) -> None:
+        """Shows people what was found out after a step."""
+        self._progress.tell(step, text)
+
     def _flush(self) -> None:
         step, values = self._held
         self._held = (0, {})

@@ -47,19 +47,30 @@ class Batches(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a callback found out.
+
+    Attributes:
+        values: are written to the metrics of the step.
+        text: for people: a line of the log, and beside the bar until the next one.
+    """
+
+    values: Mapping[str, float]
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Callback:
     """Something to do between steps, for example an evaluation.
 
     Attributes:
         every_steps: called after each step that is a multiple of this.
         on_step: gets the number of steps done, the state and the step's metrics. The state's arrays are gone after
-            the next step: copy what must stay. What it returns is written to the metrics of the step.
+            the next step: copy what must stay.
     """
 
     every_steps: int
-    on_step: Callable[
-        [int, state_lib.TrainState, Mapping[str, Float[Array, ""]]], Mapping[str, float] | None
-    ]
+    on_step: Callable[[int, state_lib.TrainState, Mapping[str, Float[Array, ""]]], Found | None]
 
 
 _DEFAULT_LOG = train_log.LogSettings()
@@ -241,13 +252,16 @@ class _Loop:
         state: state_lib.TrainState,
         metrics: step_lib.Metrics,
     ) -> dict[str, float]:
-        """The metrics of the callbacks that are due."""
-        found: dict[str, float] = {}
+        """The metrics of the callbacks that are due; what they say is shown."""
+        values: dict[str, float] = {}
         if due:
             self.clock.enter(wall_time.EVALUATION)
         for callback in due:
-            found |= callback.on_step(step, state, metrics) or {}
-        return found
+            found = callback.on_step(step, state, metrics)
+            if found is not None:
+                values |= found.values
+                self.log.tell(step, found.text)
+        return values
 
 
 @dataclasses.dataclass(frozen=True)

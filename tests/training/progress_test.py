@@ -41,6 +41,23 @@ def test_a_terminal_gets_a_bar_with_loss_speed_and_time_left(monkeypatch, caplog
     assert not caplog.text
 
 
+def test_what_was_found_out_stays_beside_the_bar_and_is_a_line_of_the_log(monkeypatch, caplog):
+    logging.set_verbosity(logging.INFO)
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "250")
+    shown = progress.Progress(start_step=0, num_steps=100)
+    shown.update(40, VALUES)
+    shown.tell(40, "seen exact_match 0.500")
+    shown.update(60, VALUES)
+    shown.close()
+    assert caplog.messages == ["step 40/100  seen exact_match 0.500"]
+    last = terminal.getvalue().rpartition("step 60/100")[2]
+    for part in (*PARTS, "seen exact_match 0.500 (step 40)"):
+        assert part in last
+
+
 @pytest.mark.parametrize(
     ("values", "parts"),
     [

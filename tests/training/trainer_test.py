@@ -88,16 +88,25 @@ def test_metrics_hold_the_loss_of_each_task_and_cluster(whole_run):
     )
 
 
-def test_the_best_by_a_callback_s_metric_is_kept(tmp_path):
+def test_what_a_callback_finds_is_logged_and_the_best_by_it_is_kept(tmp_path, caplog):
+    logging.set_verbosity(logging.INFO)
     scores = {5: 0.1, 10: 0.9, 15: 0.5}
     callback = trainer.Callback(
-        every_steps=5, on_step=lambda step, *_: {"eval/a": scores[step]} if step < 20 else None
+        every_steps=5,
+        on_step=lambda step, *_: (
+            trainer.Found(values={"eval/a": scores[step]}, text=f"a is {scores[step]}")
+            if step < 20
+            else None
+        ),
     )
     config = CheckpointConfig(
         save_every_steps=5, keep_last=1, keep_best=1, best_metric="eval/a", best_is_highest=True
     )
     linear_model.train(tmp_path, callbacks=[callback], checkpoint_config=config)
     assert checkpoints.Checkpoints(tmp_path).steps() == (10, 20)
+    assert [line.get("eval/a") for line in metrics.read_metrics(tmp_path)] == [0.1, 0.9, 0.5, None]
+    for step, score in scores.items():
+        assert f"step {step}/20  a is {score}" in caplog.messages
 
 
 def test_run_folder_holds_the_last_checkpoints_and_the_parameter_table(whole_run):
@@ -245,7 +254,7 @@ def test_callback_is_called_on_its_steps_and_its_values_share_the_line_of_the_st
 
     def on_step(step, state, metrics):
         seen.append((step, int(state.step)))
-        return {"eval/accuracy": step / 10}
+        return trainer.Found(values={"eval/accuracy": step / 10}, text="done")
 
     callback = trainer.Callback(every_steps=4, on_step=on_step)
     linear_model.train(tmp_path, num_steps=8, log_every_steps=8, callbacks=[callback])
