@@ -131,6 +131,17 @@ def test_training_leaves_a_complete_run_folder(trained):
     assert json.loads((trained / "versions.json").read_text())["packages"]["jax"]
 
 
+def test_every_evaluation_is_a_line_of_the_log_and_in_the_metrics(trained):
+    lines = [json.loads(line) for line in (trained / "metrics.jsonl").open()]
+    found = {line["step"]: line.get("eval/seen/exact_match") for line in lines}
+    assert list(found) == [2, 4, 5]  # none twice
+    log = (trained / "log.txt").read_text()
+    for step in (4, 5):
+        suite = json.loads((trained / f"eval/{step}/report.json").read_text())["suites"][0]
+        assert found[step] == suite["metrics"]["exact_match"]["value"]
+        assert f"step {step}/5  evaluation: seen exact_match {found[step]:.3f}" in log
+
+
 def test_the_report_has_the_training_loss_of_each_task_and_cluster(trained):
     loss = json.loads((trained / "report.json").read_text())["loss"]
     assert set(loss["clusters"]) == {"short", "long"}

@@ -33,7 +33,14 @@ from flantune.training import (
     trainer,
     wall_time,
 )
-from flantune.views import batch_text, data_log, report, training_curves, training_page
+from flantune.views import (
+    batch_text,
+    data_log,
+    evaluation_text,
+    report,
+    training_curves,
+    training_page,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,6 +109,8 @@ class TrainingRun:
         num_steps = self.job.num_steps
         params = partial.all_params(final.params, self.learner.frozen)
         tuned = self.evaluator.evaluate(params, num_steps)
+        logging.info("step %d/%d  %s", num_steps, num_steps, evaluation_text.line(tuned))
+        metrics.amend(self.folder, num_steps, tuned.scalars())
         untuned = self.start.params() if self.job.evaluation.untuned_baseline else None
         results = assembly.with_baselines(self.evaluator, tuned, untuned)
         self.clock.enter(wall_time.SAVING)

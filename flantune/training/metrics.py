@@ -1,11 +1,12 @@
 """Where training metrics go: `metrics.jsonl`, TensorBoard and, if asked, Weights & Biases.
 
-Here: `MetricWriter`, which process 0 alone fills, and `summarise`. Metric names are paths: `train/loss`,
+Here: `MetricWriter`, which process 0 alone fills, `amend` for what comes after the last step, and `summarise`. Metric names are paths: `train/loss`,
 `eval/flan2021:bool_q/accuracy`. Not here: what is measured (`step.py`, `step_times.py`, `memory.py`) and the metrics of
 tasks (`flantune/metrics/per_example.py`). Read `train_log.py` next, which gathers what the steps say.
 """
 
 from collections.abc import Mapping, Sequence
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -78,6 +79,34 @@ class _RewrittenLines:
             self._is_written = True
 
 
+def amend(run_dir: epath.PathLike, step: int, values: Mapping[str, float]) -> None:
+    """Adds values to the line of a step of a run that is trained: in `metrics.jsonl`, and to TensorBoard in a further file.
+
+    For what is found out when the loop has ended. What a line has already is not written again.
+    """
+    if jax.process_index() != 0:
+        return
+    lines = read_metrics(run_dir)
+    line = next((one for one in reversed(lines) if one["step"] == step), None)
+    if line is None:
+        line = {"step": step}
+        lines.append(line)
+    new = {name: value for name, value in _finite(values).items() if line.get(name, "") != value}
+    if not new:
+        return
+    line |= new
+    run_dir = epath.Path(run_dir)
+    atomic.write_text(run_dir / "metrics.jsonl", (json.dumps(one) + "\n" for one in lines))
+    with contextlib.closing(_tensorboard(run_dir, suffix=f".step_{step}")) as tensorboard:
+        for name in new:
+            tensorboard.add_scalar(name, values[name], step)
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Values as JSON can hold them: NaN and infinities, which it lacks, are None."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
 class MetricWriter:
     """Appends one line per call to `<run>/metrics.jsonl`, and the same scalars to `<run>/tensorboard`.
 
@@ -108,9 +137,8 @@ class MetricWriter:
         """Adds {"step": step, **values} as one line, flushed; NaN and infinities, which JSON lacks, become null."""
         if not self._writes:
             return
-        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
         try:
-            self._file.write(json.dumps({"step": step, **finite}) + "\n")
+            self._file.write(json.dumps({"step": step, **_finite(values)}) + "\n")
         except OSError as error:
             raise OSError(
                 f"Writing metrics of step {step} failed: {error}. Make room or repair the disk; the same command then "
@@ -141,11 +169,17 @@ def check_wandb() -> None:
         )
 
 
-def _tensorboard(run_dir: epath.Path, resume_step: int) -> tensorboardX.SummaryWriter:
+def _tensorboard(
+    run_dir: epath.Path, resume_step: int = 0, suffix: str = ""
+) -> tensorboardX.SummaryWriter:
+    """A writer of a further file, which is named for the second and the suffix."""
     folder = os.fspath(run_dir / "tensorboard")
     try:
         return tensorboardX.SummaryWriter(
-            folder, purge_step=resume_step + 1 if resume_step else None, flush_secs=10
+            folder,
+            purge_step=resume_step + 1 if resume_step else None,
+            flush_secs=10,
+            filename_suffix=suffix,
         )
     except ImportError as error:
         raise ValueError(

@@ -2,10 +2,12 @@
 
 import importlib.util
 import json
+import struct
 import subprocess
 import sys
 
 import pytest
+from tensorboardX.proto import event_pb2
 
 from flantune.training import metrics
 
@@ -124,3 +126,35 @@ def test_a_bucket_without_tensorboards_package_is_told():
         pytest.skip("google-cloud-storage is installed")
     done = in_a_bucket("bare")
     assert "ValueError: TensorBoard's file gs://runs/mine/tensorboard needs" in done.stderr
+
+
+def _points(run_dir):
+    """(tag, step, value) of each scalar in TensorBoard's files: records of a length, a checksum, an event, a checksum."""
+    found = []
+    for path in (run_dir / "tensorboard").iterdir():
+        data = path.read_bytes()
+        while data:
+            (length,) = struct.unpack("<Q", data[:8])
+            event = event_pb2.Event.FromString(data[12 : 12 + length])
+            found += [(one.tag, event.step, one.simple_value) for one in event.summary.value]
+            data = data[16 + length :]
+    return sorted(found)
+
+
+def test_what_is_found_after_the_last_step_joins_its_line(tmp_path):
+    writer = metrics.MetricWriter(tmp_path)
+    writer.write(1, {"train/loss": 2.0})
+    writer.write(2, {"train/loss": 1.5})
+    writer.close()
+    for _ in range(2):  # a run that is only evaluated again changes nothing
+        metrics.amend(tmp_path, 2, {"eval/a": 0.5, "eval/b": float("nan")})
+        assert metrics.read_metrics(tmp_path) == [
+            {"step": 1, "train/loss": 2.0},
+            {"step": 2, "train/loss": 1.5, "eval/a": 0.5, "eval/b": None},
+        ]
+        assert len(list((tmp_path / "tensorboard").iterdir())) == 2
+    metrics.amend(tmp_path, 3, {"eval/a": 0.75})  # a step between two lines of the log
+    assert metrics.read_metrics(tmp_path)[-1] == {"step": 3, "eval/a": 0.75}
+    points = [point for point in _points(tmp_path) if point[0] != "eval/b"]
+    losses = [("train/loss", 1, 2.0), ("train/loss", 2, 1.5)]
+    assert points == [("eval/a", 2, 0.5), ("eval/a", 3, 0.75), *losses]
