@@ -142,7 +142,7 @@ def evaluate(
 
     Parameters that the run did not train come from `init`, or from where the run folder says.
 
-    Predictions and report go to `eval/<step>/` of the run folder.
+    Predictions and report go to `eval/<step>/` of the run folder. Suites of other names that have results there keep them.
 
     Args:
         checkpoint: the run's folder; --checkpoint gives it.
@@ -155,8 +155,8 @@ def evaluate(
     from etils import epath
     import jax
 
+    from flantune.evaluation import result_files
     from flantune.runs import assembly, preparation, vocabulary as run_vocabulary
-    from flantune.views import report
 
     data = run_vocabulary.named(data, init, epath.Path(checkpoint))
     catalog, store = preparation.opened(
@@ -171,9 +171,11 @@ def evaluate(
     if evaluator is None:
         raise ValueError("EvalConfig.suites is empty: there is nothing to evaluate.")
     tuned = evaluator.evaluate(params, found_step)
-    if jax.process_index() == 0:
-        report.write_evaluation(epath.Path(checkpoint), tuned)
-    return assembly.with_baselines(evaluator, tuned, None)
+    results = assembly.with_baselines(evaluator, tuned, None)
+    if jax.process_index() != 0:
+        return results
+    written = result_files.write(checkpoint, results, keep_others=True)
+    return dataclasses.replace(results, written=written)
 
 
 def infer(

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -178,6 +179,40 @@ def test_eval_uses_the_run_s_own_config(trained, capsys):
     assert cli.main(["eval", "--checkpoint", str(trained), "--json"]) == 0
     tuned = json.loads(capsys.readouterr().out)["summary"]["seen"]
     assert tuned == json.loads((trained / "report.json").read_text())["summary"]["seen"]
+
+
+def _run_copy(trained, tmp_path):
+    """The run folder again, for tests that write to it."""
+    return pathlib.Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def test_eval_adds_suites_to_the_step_s_report_and_says_where_and_by_which_metric(
+    trained, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    run_dir = _run_copy(trained, tmp_path)
+    suite = "configs.EvalSuite.name = '{}'\nconfigs.EvalSuite.templates = '{}'\n"
+    header = RUN.partition("configs.")[0]
+    (tmp_path / "first.gin").write_text(header + suite.format("first", "all"))
+    (tmp_path / "second.gin").write_text(header + suite.format("second", "held_out"))
+    before = json.loads((run_dir / "eval/5/report.json").read_text())["suites"]
+    said = []
+    for file in ("first.gin", "second.gin", "second.gin"):
+        assert cli.main(["eval", str(tmp_path / file), "--checkpoint", str(run_dir)]) == 0
+        said.append(capsys.readouterr().out)
+    suites = json.loads((run_dir / "eval/5/report.json").read_text())["suites"]
+    assert [suite["name"] for suite in suites] == ["seen", "first", "second"]
+    assert suites[:1] == before
+    assert {path.name for path in (run_dir / "eval/5/predictions").iterdir()} == {
+        "seen",
+        "first",
+        "second",
+    }
+    assert all("exact match (0 to 1)" in text for text in said)
+    place = f"Written to {run_dir}/eval/5: "
+    assert f"{place}added first; kept seen.\n" in said[0]
+    assert f"{place}added second; kept seen, first.\n" in said[1]
+    assert f"{place}replaced second; kept seen, first.\n" in said[2]
 
 
 RANKING = ["--gin.EvalSuite.answer_by=ranking", "--gin.EvalConfig.metric=rank_accuracy/pmi"]

@@ -7,6 +7,7 @@ Not here: what a question is and how its answer is scored (`generation.py`, `ran
 import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
+import functools
 import itertools
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -116,8 +117,13 @@ class Evaluator(Generic[Params]):
                 rows[name] = [task.rows(next(replies), suite.metric) for task in suite.tasks]
         return self._report(step, {name: rows[name] for name in self.suites})
 
-    def baselines(self) -> dict[str, EvaluationReport]:
+    def baselines(self) -> Mapping[str, EvaluationReport]:
         """Scores of what answers without a model, by name; each covers the suites whose questions it can answer."""
+        return self._baselines
+
+    @functools.cached_property
+    def _baselines(self) -> dict[str, EvaluationReport]:
+        # Kept: every evaluation of a run is shown beside them.
         found: dict[str, dict[str, list[Sequence[PredictionRow]]]] = {}
         for name, suite in self.suites.items():
             for task in suite.tasks:

@@ -1,6 +1,6 @@
 """What an evaluation returns: results of templates, tasks, clusters and suites, and their JSON form.
 
-Plain frozen data in the units of the metrics. `aggregation.py` makes them; read `views/report.py` next, which writes them.
+Plain frozen data in the units of the metrics. `aggregation.py` makes them; read `result_files.py` next, which writes them.
 """
 
 from collections.abc import Mapping
@@ -249,11 +249,33 @@ class EvaluationReport:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Written:
+    """Where results were written, and what stood there.
+
+    Attributes:
+        folder: of the step in the run folder.
+        suites: that were written.
+        replaced: those of them that had results there.
+        kept: other suites that have results there.
+    """
+
+    folder: str
+    suites: tuple[str, ...]
+    replaced: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Results:
-    """An evaluation and what to compare it with, by baseline name."""
+    """An evaluation and what to compare it with, by baseline name.
+
+    Attributes:
+        written: None: the results were not written.
+    """
 
     tuned: EvaluationReport
     baselines: Mapping[str, EvaluationReport]
+    written: Written | None = None
 
 
 def _estimates_json(estimates: Mapping[str, Estimate]) -> dict[str, object]:

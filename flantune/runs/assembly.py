@@ -18,14 +18,14 @@ from flantune.data import catalog as catalog_lib
 from flantune.data.input import packing, tokenize
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
-from flantune.evaluation import evaluator as evaluator_lib, suites
+from flantune.evaluation import evaluator as evaluator_lib, result_files, suites
 from flantune.evaluation.results import EvaluationReport, Results
 from flantune.inference import predictor as predictor_lib, scoring
 from flantune.models import lora, t5
 from flantune.run_folder import start_record
 from flantune.runs import start as start_lib, vocabulary as run_vocabulary
 from flantune.training import checkpoints, chips, flops, metrics, partial, sharding, state, trainer
-from flantune.views import evaluation_text, report
+from flantune.views import evaluation_text
 
 
 def make_network(model: ModelConfig, vocabulary: vocabulary_lib.Vocabulary) -> t5.EncoderDecoder:
@@ -128,7 +128,8 @@ def callbacks(
             return None  # evaluated after the loop
         found = evaluator.evaluate(partial.all_params(current.params, frozen), step)
         if jax.process_index() == 0:
-            report.write_evaluation(folder, found)
+            results = Results(tuned=found, baselines=evaluator.baselines())
+            result_files.write(folder, results)
         return trainer.Found(values=found.scalars(), text=evaluation_text.line(found))
 
     return [trainer.Callback(every_steps=evaluation.every_steps, on_step=on_step)]

@@ -16,7 +16,7 @@ from flantune import run_folder
 from flantune.audit.ledger import counts as ledger_counts
 from flantune.data.input import loading, pipeline
 from flantune.data.vocabularies import vocabulary as vocabularies
-from flantune.evaluation import evaluator as evaluator_lib
+from flantune.evaluation import evaluator as evaluator_lib, result_files
 from flantune.evaluation.results import Results
 from flantune.host import atomic
 from flantune.run_folder import commit, facts, restarts, trained_with
@@ -114,6 +114,10 @@ class TrainingRun:
         untuned = self.start.params() if self.job.evaluation.untuned_baseline else None
         results = assembly.with_baselines(self.evaluator, tuned, untuned)
         self.clock.enter(wall_time.SAVING)
+        if jax.process_index() == 0:
+            # Where no step was taken, what is there is of these parameters.
+            keep_others = not self.clock.has_steps()
+            result_files.write(self.folder, results, keep_others=keep_others)
         _write_report(
             self.folder,
             results,

@@ -146,6 +146,10 @@ class Clock:
         if time.monotonic() - self._written >= _WRITE_EVERY_S:
             self.write()
 
+    def has_steps(self) -> bool:
+        """Whether a step was done in this session."""
+        return self._last_step >= self._first_step
+
     def elapsed_s(self) -> float:
         """Seconds since the session started."""
         self._count()

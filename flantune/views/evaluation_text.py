@@ -1,6 +1,6 @@
-"""An evaluation as one line of text, for the log and the progress bar. Its tables are in `tables.py`."""
+"""An evaluation in a sentence: what it found, for the log and the progress bar, and where. Its tables are in `tables.py`."""
 
-from flantune.evaluation.results import EvaluationReport
+from flantune.evaluation.results import EvaluationReport, Written
 from flantune.views import tables
 
 
@@ -11,3 +11,11 @@ def line(report: EvaluationReport) -> str:
         for suite in report.suites
     )
     return f"evaluation: {', '.join(parts)}"
+
+
+def written(where: Written) -> str:
+    """Where results were written, which suites they replaced and which stayed."""
+    others = [name for name in where.suites if name not in where.replaced]
+    parts = {"added": others, "replaced": where.replaced, "kept": where.kept}
+    said = "; ".join(f"{verb} {', '.join(names)}" for verb, names in parts.items() if names)
+    return f"Written to {where.folder}: {said}."

@@ -1,21 +1,19 @@
-"""Writes what an evaluation found: JSON, Markdown and HTML, and every prediction.
+"""Writes what an evaluation found: JSON, Markdown and HTML.
 
     RUN_DIR/report.json, report.md, report.html            the tuned model beside the baselines
-    RUN_DIR/eval/STEP/report.json                          one evaluation in full
-    RUN_DIR/eval/STEP/predictions/SUITE/TASK.jsonl         its predictions; TASK is `report_files.safe_name` of the task
 
 The same arguments give the same bytes. Nothing is printed: `summary_rows` gives the table that `show.py` shows.
 Read `report_markdown.py` and `report_html.py` next: they lay out the two pages for people.
 """
 
-from collections.abc import Iterator, Mapping
-import dataclasses
+from collections.abc import Mapping
 
 from etils import epath
 
-from flantune.evaluation.results import EvaluationReport, PredictionRow, TaskResult
+from flantune.evaluation import report_files as files
+from flantune.evaluation.results import EvaluationReport
 from flantune.host import atomic
-from flantune.views import report_files as files, report_html, report_markdown, tables
+from flantune.views import report_html, report_markdown, tables
 from flantune.views.training_losses import TrainingLosses
 
 
@@ -26,7 +24,7 @@ def write_report(
     run: Mapping[str, object],
     losses: TrainingLosses,
 ) -> None:
-    """Writes the three reports of a run and the tuned model's evaluation folder.
+    """Writes the three reports of a run.
 
     Args:
         run_dir: the run's folder; made where it is missing.
@@ -42,34 +40,12 @@ def write_report(
     for name, baseline in baselines.items():
         _check_comparable(name, baseline, tuned)
     run_dir = epath.Path(run_dir)
-    write_evaluation(run_dir, tuned)
     value = report_json(tuned, baselines, run, losses)
     atomic.write_text(run_dir / "report.json", [files.json_text(value, indent=2), "\n"])
     markdown = report_markdown.render(tuned, baselines, run, losses)
     atomic.write_text(run_dir / "report.md", [markdown])
     html = report_html.render(tuned, baselines, run, losses)
     atomic.write_text(run_dir / "report.html", [html])
-
-
-def write_evaluation(run_dir: epath.PathLike, report: EvaluationReport) -> epath.Path:
-    """Writes `eval/STEP/report.json` and the predictions below it; returns that folder.
-
-    Raises:
-        ValueError: the report has no step (a baseline without a model).
-    """
-    if report.step is None:
-        raise ValueError(
-            "Only the evaluation of a model has a folder of its own; this report's step is None."
-        )
-    folder = epath.Path(run_dir) / "eval" / str(report.step)
-    for suite in report.suites:
-        for task in suite.tasks:
-            name = f"{files.safe_name(task.name)}.jsonl"
-            path = folder / "predictions" / files.safe_name(suite.name) / name
-            atomic.write_text(path, _prediction_lines(task))
-    # Last: where it is, the predictions are complete.
-    atomic.write_text(folder / "report.json", [files.json_text(report.as_json(), indent=2), "\n"])
-    return folder
 
 
 def report_json(
@@ -99,15 +75,6 @@ def summary_rows(
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the final table: a row per suite, the tuned model beside the baselines."""
     return tables.summary(tuned, baselines)
-
-
-def _prediction_lines(task: TaskResult) -> Iterator[str]:
-    for row in task.predictions:
-        yield files.json_text(_row_json(row)) + "\n"
-
-
-def _row_json(row: PredictionRow) -> dict[str, object]:
-    return dataclasses.asdict(row)
 
 
 def _check_comparable(name: str, baseline: EvaluationReport, tuned: EvaluationReport) -> None:

@@ -1,6 +1,7 @@
 """Results for a person's terminal, as rich tables, or for a program, as JSON. Called by `commands/` alone."""
 
 from collections.abc import Sequence
+import dataclasses
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ import rich.text
 
 from flantune.data.store import prepare
 from flantune.evaluation.results import Results
-from flantune.views import report, training_losses
+from flantune.views import evaluation_text, report, training_losses
 
 _MAX_ROWS = 60
 
@@ -39,15 +40,20 @@ def write_lines(value: object, lines: str, *, as_json: bool, console: rich.conso
 
 
 def write_results(results: Results, *, as_json: bool, console: rich.console.Console) -> None:
-    """The summary of an evaluation beside its baselines."""
+    """The summary of an evaluation beside its baselines, and where it was written."""
     if as_json:
         value = report.report_json(
             results.tuned, results.baselines, {}, training_losses.TrainingLosses()
         )
+        if results.written is not None:
+            value["written"] = dataclasses.asdict(results.written)
         write(value, "", as_json=True, console=console)
         return
     header, rows = report.summary_rows(results.tuned, results.baselines)
     write(None, _table(header, rows), as_json=False, console=console)
+    if results.written is not None:
+        # A path is copied: it must not be broken where the terminal ends.
+        console.print(rich.text.Text(evaluation_text.written(results.written)), soft_wrap=True)
 
 
 def prepare_table(result: prepare.PrepareReport) -> rich.table.Table:

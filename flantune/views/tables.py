@@ -48,13 +48,8 @@ def _words(name: str) -> str:
 
 
 def summary(tuned: EvaluationReport, baselines: Mapping[str, EvaluationReport]) -> Table:
-    """One row per suite: the tuned mean with its interval, and the baselines' means.
-
-    Where the suites' summary metrics differ, a column names them.
-    """
-    labels = metric_labels(tuned)
-    several = len(labels) > 1
-    header = ["suite", *(["metric"] if several else []), "tasks", "examples", "tuned", *baselines]
+    """One row per suite: its metric, the tuned mean with its interval, and the baselines' means."""
+    header = ["suite", "metric", "tasks", "examples", "tuned", *baselines]
     rows = []
     for suite in tuned.suites:
         unit = tuned.units[suite.metric]
@@ -62,7 +57,7 @@ def summary(tuned: EvaluationReport, baselines: Mapping[str, EvaluationReport]) 
         rows.append(
             [
                 suite.name,
-                *([metric_label(suite.metric, unit)] if several else []),
+                metric_label(suite.metric, unit),
                 str(len(suite.tasks)),
                 f"{suite.num_examples:,}",
                 interval(suite.estimate, unit),

@@ -6,8 +6,8 @@ import urllib.parse
 
 from hypothesis import given, strategies as st
 
+from flantune.evaluation import report_files as files
 from flantune.host import atomic
-from flantune.views import report_files as files
 
 
 def test_json_keeps_letters_replaces_nan_and_survives_half_surrogates(tmp_path):

@@ -1,4 +1,4 @@
-"""JSON text and file names of a report. Read `report.py` next, which uses them."""
+"""JSON text and file names of results. `result_files.py` uses them, and `views/report.py`."""
 
 import hashlib
 import json
