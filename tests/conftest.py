@@ -27,6 +27,14 @@ _SHARED_DATA = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" 
 
 
 @pytest.fixture(scope="session")
+def write_step():
+    """`step_results.write_step`, for tests in several folders."""
+    from . import step_results  # loads flantune, whose signatures are checked from here on
+
+    return step_results.write_step
+
+
+@pytest.fixture(scope="session")
 def real_data() -> pathlib.Path:
     """A folder of real datasets beside the checkout; it is not part of the project."""
     if not _SHARED_DATA.is_dir():

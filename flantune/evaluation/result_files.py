@@ -36,11 +36,6 @@ _REPORT, _BASELINES, _PREDICTIONS = "report.json", "baselines.json", "prediction
 Json = dict[str, Any]  # whatever JSON holds
 
 
-def folder_of(run_dir: epath.PathLike, step: int) -> epath.Path:
-    """Where the results of a step are."""
-    return epath.Path(run_dir) / "eval" / str(step)
-
-
 def steps(run_dir: epath.PathLike) -> list[int]:
     """The steps that have results, ascending."""
     folder = epath.Path(run_dir) / "eval"
@@ -66,7 +61,7 @@ def write(run_dir: epath.PathLike, results: Results, *, keep_others: bool = Fals
         raise ValueError(
             "Only the evaluation of a model has a folder of its own; this report's step is None."
         )
-    folder = folder_of(run_dir, tuned.step)
+    folder = _folder(run_dir, tuned.step)
     report = tuned.as_json()
     baselines: Json = {name: item.as_json() for name, item in results.baselines.items()}
     before = _read_json(folder / _REPORT) if keep_others else None
@@ -100,7 +95,7 @@ def read(run_dir: epath.PathLike, step: int, *, predictions: int = 0) -> Results
         FileNotFoundError: the step has none.
         ValueError: a file cannot be understood.
     """
-    folder = folder_of(run_dir, step)
+    folder = _folder(run_dir, step)
     path = folder / _REPORT
     found = _read_json(path)
     if found is None:
@@ -122,7 +117,7 @@ def read_json(run_dir: epath.PathLike, step: int) -> Json:
     Raises:
         ValueError: it is missing or damaged.
     """
-    path = folder_of(run_dir, step) / _REPORT
+    path = _folder(run_dir, step) / _REPORT
     found = _read_json(path)
     if found is None:
         raise ValueError(f"{path} does not exist.")
@@ -134,13 +129,18 @@ def read_baselines(run_dir: epath.PathLike, report: Mapping[str, Any]) -> Json:
 
     Without a file of their own they are those of the run's report, if it is of the same step.
     """
-    path = folder_of(run_dir, report["step"]) / _BASELINES
+    path = _folder(run_dir, report["step"]) / _BASELINES
     if path.exists():
         return _read_json(path) or {}
     of_run = (_read_json(epath.Path(run_dir) / _REPORT) or {}).get("results", {})
     if of_run.get("tuned", {}).get("step") != report["step"]:
         return {}
     return {name: item for name, item in of_run.items() if name != "tuned"}
+
+
+def _folder(run_dir: epath.PathLike, step: int) -> epath.Path:
+    """Where the results of a step are."""
+    return epath.Path(run_dir) / "eval" / str(step)
 
 
 def _read_json(path: epath.Path) -> Json | None:
@@ -230,13 +230,13 @@ def _suite(found: Json) -> SuiteResult:
     return SuiteResult(
         name=found["name"],
         metric=metric,
-        metrics=estimates(found["metrics"]),
+        metrics=_estimates(found["metrics"]),
         clusters=tuple(
             ClusterResult(
                 name=cluster["name"],
                 num_tasks=cluster["num_tasks"],
                 metric=metric,
-                metrics=estimates(cluster["metrics"]),
+                metrics=_estimates(cluster["metrics"]),
             )
             for cluster in found["clusters"]
         ),
@@ -252,7 +252,7 @@ def _task(found: Json, metric: str) -> TaskResult:
         num_examples=found["num_examples"],
         counts=found["counts"],
         metric=metric,
-        metrics=estimates(found["metrics"]),
+        metrics=_estimates(found["metrics"]),
         spread=Spread(
             num_templates=spread["num_templates"],
             mean=estimate(spread["mean"]),
@@ -279,7 +279,7 @@ def estimate(found: Json) -> Estimate:
     return Estimate(**{name: _number(found[name]) for name in ("value", "low", "high")})
 
 
-def estimates(found: Json) -> dict[str, Estimate]:
+def _estimates(found: Json) -> dict[str, Estimate]:
     """The same of each metric."""
     return {name: estimate(one) for name, one in found.items()}
 
