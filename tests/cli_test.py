@@ -116,10 +116,11 @@ def test_training_leaves_a_complete_run_folder(trained):
         "report.json",
         "report.md",
         "report.html",
-        "training.html",
+        "starts.jsonl",
         "tensorboard",
         "checkpoints/checkpoint_5",
         "eval/4/report.json",
+        "eval/4/baselines.json",
         "eval/5/predictions/seen/cli%3Ashort.jsonl",
     ):
         assert (trained / name).exists(), name
@@ -127,6 +128,10 @@ def test_training_leaves_a_complete_run_folder(trained):
     assert set(summary) == {"seen", "untuned", "majority", "copy"}
     assert summary["copy"] == {"seen": 1.0}
     assert summary["majority"] == {"seen": 0.25}
+    (curve,) = json.loads((trained / "report.json").read_text())["evaluation"]
+    points = [(point["step"], point["majority"]) for point in curve["points"]]
+    assert points == [(0, 0.25), (4, 0.25), (5, 0.25)]  # the first is the untuned model
+    assert not (trained / "training.html").exists()
     assert json.loads((trained / "mixture.json").read_text())[0]["rate"] == 0.5
     assert "num_steps = 5" in (trained / "config.gin").read_text()
     assert json.loads((trained / "versions.json").read_text())["packages"]["jax"]
@@ -213,6 +218,22 @@ def test_eval_adds_suites_to_the_step_s_report_and_says_where_and_by_which_metri
     assert f"{place}added first; kept seen.\n" in said[0]
     assert f"{place}added second; kept seen, first.\n" in said[1]
     assert f"{place}replaced second; kept seen, first.\n" in said[2]
+    assert cli.main(["report", str(run_dir)]) == 0
+    curves = json.loads((run_dir / "report.json").read_text())["evaluation"]
+    assert [(curve["suite"], curve["points"][-1]["step"]) for curve in curves] == [
+        ("seen", 5),
+        ("first", 5),
+        ("second", 5),
+    ]
+
+
+def test_a_run_that_only_reports_again_keeps_suites_that_were_added(trained, tmp_path, capsys):
+    run_dir = _run_copy(trained, tmp_path)
+    added = ["eval", "--checkpoint", str(run_dir), "--gin.EvalSuite.name=added"]
+    assert cli.main(added) == 0
+    assert cli.main(["train", "tiny_run.gin", "--run_dir", str(run_dir)]) == 0
+    summary = json.loads((run_dir / "report.json").read_text())["summary"]
+    assert summary["added"] == summary["seen"]
 
 
 RANKING = ["--gin.EvalSuite.answer_by=ranking", "--gin.EvalConfig.metric=rank_accuracy/pmi"]

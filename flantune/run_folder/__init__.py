@@ -3,6 +3,6 @@ they say: `facts.py`, `trained_with.py`, `start_record.py`, `restarts.py`.
 """
 
 from flantune.run_folder.commit import finish
-from flantune.run_folder.names import CONFIG, TRAINING_PAGE, VOCABULARY
+from flantune.run_folder.names import CONFIG, VOCABULARY
 
-__all__ = ["CONFIG", "TRAINING_PAGE", "VOCABULARY", "finish"]
+__all__ = ["CONFIG", "VOCABULARY", "finish"]

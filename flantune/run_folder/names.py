@@ -4,9 +4,8 @@ config.gin  versions.json  mixture.json  trained_with.json  starts.jsonl  vocabu
     written together (`commit.py`) when all checks are passed and the last checkpoint is restored; start.json at the
     first start only, vocabulary.model where the vocabulary is not of bytes
 log.txt  parameters.txt  metrics.jsonl  tensorboard/  wall_time.json  profile/  checkpoints/     written by training
-eval/  report.*  training.html     written by evaluation and at the end
+eval/  report.*     written by evaluation and at the end
 """
 
 CONFIG = "config.gin"
 VOCABULARY = "vocabulary.model"
-TRAINING_PAGE = "training.html"

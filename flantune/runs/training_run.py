@@ -4,7 +4,7 @@ Nothing is written until the last check is passed and the last checkpoint restor
 interrupted leaves its folder as it was. The loop itself is in `training/trainer.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import dataclasses
 
 from absl import logging
@@ -12,15 +12,19 @@ from etils import epath
 import jax
 from jaxtyping import PyTree
 
-from flantune import run_folder
 from flantune.audit.ledger import counts as ledger_counts
 from flantune.data.input import loading, pipeline
 from flantune.data.vocabularies import vocabulary as vocabularies
 from flantune.evaluation import evaluator as evaluator_lib, result_files
 from flantune.evaluation.results import Results
-from flantune.host import atomic
 from flantune.run_folder import commit, facts, restarts, trained_with
-from flantune.runs import assembly, run_log, start as start_lib, vocabulary as vocabulary_lib
+from flantune.runs import (
+    assembly,
+    run_log,
+    run_report,
+    start as start_lib,
+    vocabulary as vocabulary_lib,
+)
 from flantune.runs.job import Job
 from flantune.training import (
     checkpoints,
@@ -33,14 +37,7 @@ from flantune.training import (
     trainer,
     wall_time,
 )
-from flantune.views import (
-    batch_text,
-    data_log,
-    evaluation_text,
-    report,
-    training_curves,
-    training_page,
-)
+from flantune.views import batch_text, data_log, evaluation_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,15 +95,22 @@ class TrainingRun:
             clock=self.clock,
         )
         data_log.log_counts(self.bound, self.dataset)
-        _write_training_page(self.folder)
         return final
 
     def report(self, final: state_lib.TrainState) -> Results | None:
         """Scores the last state and the baselines, and writes the reports; None: there is nothing to evaluate."""
+        num_steps = self.job.num_steps
+        known = {
+            "mixture": self.job.data.mixture,
+            "steps": num_steps,
+            "devices": assembly.devices(),
+            "notes": list(self.job.notes),
+        }
+        # Before the evaluation too, which may take long, or fail.
+        _write_report(self.folder, known)
         if self.evaluator is None or self.job.evaluation is None:
             return None
         self.clock.enter(wall_time.EVALUATION)
-        num_steps = self.job.num_steps
         params = partial.all_params(final.params, self.learner.frozen)
         tuned = self.evaluator.evaluate(params, num_steps)
         logging.info("step %d/%d  %s", num_steps, num_steps, evaluation_text.line(tuned))
@@ -118,12 +122,7 @@ class TrainingRun:
             # Where no step was taken, what is there is of these parameters.
             keep_others = not self.clock.has_steps()
             result_files.write(self.folder, results, keep_others=keep_others)
-        _write_report(
-            self.folder,
-            results,
-            {"mixture": self.job.data.mixture, "steps": num_steps},
-            self.job.notes,
-        )
+        _write_report(self.folder, known)
         return results
 
     def _begin(self, initial_state: state_lib.TrainState | None, log: run_log.RunLog) -> None:
@@ -184,29 +183,7 @@ def _counted(bound: loading.BoundMixture, dataset: pipeline.TrainDataset) -> led
     return ledger_counts.Counted(batches, tasks, process_index=jax.process_index())
 
 
-def _write_training_page(folder: epath.Path) -> None:
-    """Writes the page of `flantune report`, where a loss is logged; process 0 alone does."""
-    if jax.process_index() != 0:
-        return
-    curves = training_curves.read(folder, metrics.read_metrics(folder))
-    if "loss" in curves.overall:
-        atomic.write_text(folder / run_folder.TRAINING_PAGE, training_page.render(curves))
-
-
-def _write_report(
-    folder: epath.Path, results: Results, run: Mapping[str, object], notes: Sequence[str]
-) -> None:
+def _write_report(folder: epath.Path, known: Mapping[str, object]) -> None:
     """Writes the three reports of a run; process 0 alone does."""
-    if jax.process_index() != 0:
-        return
-    curves = training_curves.read(folder, metrics.read_metrics(folder))
-    facts = {
-        **run,
-        **assembly.start_facts(folder),
-        "training_seconds": round(assembly.training_seconds(folder)),
-        **curves.wall_time,
-        **curves.figures(),
-        "devices": assembly.devices(),
-        "notes": list(notes),
-    }
-    report.write_report(folder, results.tuned, results.baselines, facts, curves.losses())
+    if jax.process_index() == 0:
+        run_report.write(folder, known)

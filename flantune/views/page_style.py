@@ -1,4 +1,4 @@
-"""Frame and style sheet of report.html. `report_html.py` fills it."""
+"""Frame and style sheet of all pages. `page_parts.py` has the pieces, `report_html.py` fills it."""
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -22,11 +22,13 @@ STYLE = """
 :root {
   --page: #f6f7f9; --card: #ffffff; --ink: #1b1f24; --muted: #59636e; --grid: #d8dde3; --tuned: #2f6fde;
   --baseline-0: #6b7280; --baseline-1: #c2570c; --baseline-2: #0f7b52; --baseline-3: #8b3fb8; --note: #fff6dd;
+  --below: #c0233c;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #101418; --card: #181d23; --ink: #e6eaef; --muted: #9aa5b1; --grid: #323a43; --tuned: #5b96f7;
     --baseline-0: #a9b1bb; --baseline-1: #f59a4b; --baseline-2: #4cc38a; --baseline-3: #c88af0; --note: #33290f;
+    --below: #ff8795;
   }
 }
 * { box-sizing: border-box; }
@@ -53,12 +55,19 @@ a { color: var(--tuned); }
 .scroll { overflow-x: auto; }
 figure { margin: .5rem 0; }
 figure svg { display: block; width: 100%; min-width: 24rem; max-width: 40rem; height: auto; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(25rem, 100%), 1fr)); gap: 1rem 2rem; }
+.plots > div { min-width: 0; }
+.plots h3 { margin: .5rem 0 .25rem; overflow-wrap: anywhere; }
+.plots figure svg { min-width: 18rem; }
 figure svg * { stroke-linejoin: round; stroke-linecap: butt; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .4rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--grid); }
-th { color: var(--muted); font-weight: 600; }
+th { color: var(--muted); font-weight: 600; white-space: normal; text-wrap: balance; vertical-align: bottom; }
 .text { text-align: left; }
 td.strong { font-weight: 600; }
+.wrap td { vertical-align: top; }
+.wrap td:nth-last-child(-n+2) { min-width: 9rem; max-width: 20rem; white-space: normal; overflow-wrap: break-word; }
+.below, .card p.below { color: var(--below); }
 tbody tr:last-child td { border-bottom: 0; }
 .track { position: relative; display: inline-block; width: 7rem; height: .8rem; background: var(--grid);
   border-radius: 3px; overflow: hidden; vertical-align: middle; }

@@ -3,37 +3,62 @@
 from collections.abc import Iterator, Mapping, Sequence
 import re
 
-from flantune.evaluation.results import EvaluationReport, PredictionRow, SuiteResult
+from flantune.evaluation.results import PredictionRow, SuiteResult
 from flantune.views import tables
-from flantune.views.training_losses import TrainingLosses
+from flantune.views.report_content import Content
 
 SAMPLES_PER_TASK = 3
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
 
 
-def render(
-    tuned: EvaluationReport,
-    baselines: Mapping[str, EvaluationReport],
-    run: Mapping[str, object],
-    losses: TrainingLosses,
-) -> str:
+def render(content: Content) -> str:
     """The page as Markdown text with GitHub's tables."""
-    parts = ["# Evaluation report", *(f"> {_escape(note)}" for note in tables.notes(run))]
-    parts.append(
-        f"Mean **{_escape(' or '.join(tables.metric_labels(tuned)))}** over tasks; in parentheses the 95 % bootstrap "
-        "interval over examples."
+    parts = [
+        "# Report",
+        *(f"> {_escape(note)}" for note in tables.notes(content.run)),
+        *_summary(content),
+        *_evaluations(content),
+        "## Run",
+        _table((["fact", "value"], [list(fact) for fact in tables.run_facts(content.run)])),
+        loss_sentence(content.training.losses().overall),
+    ]
+    restarts = content.restarts()
+    if restarts:
+        parts += ["### Restarts with other settings", _table(tables.restarts(restarts))]
+    for title, table in tables.losses(content.training.losses()).items():
+        parts += [f"### {title}", _table(table)]
+    if content.tuned is not None:
+        for suite in content.tuned.suites:
+            others = tables.suites_of(content.baselines, suite.name)
+            parts += _suite(suite, others, content.tuned.units)
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(content: Content) -> Iterator[str]:
+    tuned = content.tuned
+    if tuned is None:
+        yield "There is no evaluation yet."
+        return
+    labels = _escape(" or ".join(tables.metric_labels(tuned)))
+    step = "" if tuned.step is None else f" at step {tuned.step:,}"
+    yield (
+        f"Mean **{labels}** over tasks{step}; in parentheses the 95 % bootstrap interval over examples."
     )
-    parts.append(_table(tables.summary(tuned, baselines)))
+    yield _table(tables.summary(tuned, content.baselines))
     header, rows = tables.other_metrics(tuned)
     if rows:
-        parts.append(_table((header, rows)))
-    parts += ["## Run", _table((["fact", "value"], [list(fact) for fact in tables.run_facts(run)]))]
-    parts.append(loss_sentence(losses.overall))
-    for title, table in tables.losses(losses).items():
-        parts += [f"### {title}", _table(table)]
-    for suite in tuned.suites:
-        parts += _suite(suite, tables.suites_of(baselines, suite.name), tuned.units)
-    return "\n\n".join(parts) + "\n"
+        yield _table((header, rows))
+
+
+def _evaluations(content: Content) -> Iterator[str]:
+    if not content.evaluations:
+        return
+    yield "## Evaluations by step"
+    yield _table(tables.evaluations(content.evaluations))
+    known = {curve.suite: tables.majorities(curve) for curve in content.evaluations}
+    said = ", ".join(f"{suite} {values}" for suite, values in known.items() if values)
+    if said:
+        yield _escape(f"{tables.BELOW_MEANS} It has: {said}.")
 
 
 def loss_sentence(loss_curve: Sequence[tuple[int, float]]) -> str:

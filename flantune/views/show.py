@@ -12,7 +12,7 @@ import rich.text
 
 from flantune.data.store import prepare
 from flantune.evaluation.results import Results
-from flantune.views import evaluation_text, report, training_losses
+from flantune.views import evaluation_text, report
 
 _MAX_ROWS = 60
 
@@ -42,9 +42,7 @@ def write_lines(value: object, lines: str, *, as_json: bool, console: rich.conso
 def write_results(results: Results, *, as_json: bool, console: rich.console.Console) -> None:
     """The summary of an evaluation beside its baselines, and where it was written."""
     if as_json:
-        value = report.report_json(
-            results.tuned, results.baselines, {}, training_losses.TrainingLosses()
-        )
+        value = report.results_json(results.tuned, results.baselines)
         if results.written is not None:
             value["written"] = dataclasses.asdict(results.written)
         write(value, "", as_json=True, console=console)

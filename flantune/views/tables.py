@@ -1,15 +1,18 @@
 """Tables of a report as plain text cells: the same rows go to the terminal, to Markdown and to HTML.
 
-Read `report_markdown.py` and `report_html.py` next, which lay them out.
+Read `report_markdown.py` and `page_parts.py` next, which lay them out.
 """
 
 import collections
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import json
+import time
 
 from flantune import metrics as metrics_lib
+from flantune.evaluation.curves import EvaluationCurve, Point
 from flantune.evaluation.results import EvaluationReport, SuiteResult
 from flantune.evaluation.statistics import Estimate, Spread
+from flantune.views.report_content import Restart
 from flantune.views.training_losses import Curve, TrainingLosses
 
 Table = tuple[list[str], list[list[str]]]  # header, rows
@@ -155,6 +158,53 @@ def spread_cells(spread: Spread, unit: str) -> list[str]:
         number(spread.minimum, unit),
         number(spread.maximum, unit),
     ]
+
+
+BELOW = "▼"  # after a score that a constant answer beats
+BELOW_MEANS = (
+    f"{BELOW} below the majority baseline: always giving the most frequent answer scores better."
+)
+
+
+def evaluations(curves: Sequence[EvaluationCurve]) -> Table:
+    """One row per step, with a column for each suite's summary metric; empty where it was not evaluated."""
+    steps = sorted({point.step for curve in curves for point in curve.points})
+    columns = [
+        {point.step: _point_text(point, curve.unit) for point in curve.points} for curve in curves
+    ]
+    header = [
+        "step",
+        *(f"{curve.suite}, {metric_label(curve.metric, curve.unit)}" for curve in curves),
+    ]
+    return header, [[f"{step:,}", *(column.get(step, "") for column in columns)] for step in steps]
+
+
+def _point_text(point: Point, unit: str) -> str:
+    mark = f" {BELOW}" if point.is_below else ""
+    return f"{interval(point.estimate, unit)}{mark}"
+
+
+def majorities(curve: EvaluationCurve) -> str:
+    """What the majority baseline has: "0.171", or "0.171, 0.180" where it changed; "" where it is not known."""
+    known = [point.majority for point in curve.points if point.majority is not None]
+    return ", ".join(dict.fromkeys(number(value, curve.unit) for value in known))
+
+
+def restarts(found: Sequence[Restart]) -> Table:
+    """One row per thing that differed at a restart."""
+    rows = [
+        [
+            str(restart.number),
+            f"{restart.step:,}",
+            time.strftime("%Y-%m-%d %H:%M", time.gmtime(restart.time)),
+            change.name,
+            "(not set)" if change.before is None else visible(change.before, 200),
+            "(not set)" if change.after is None else visible(change.after, 200),
+        ]
+        for restart in found
+        for change in restart.changed
+    ]
+    return ["restart", "after step", "time (UTC)", "what", "before", "after"], rows
 
 
 def losses(found: TrainingLosses) -> dict[str, Table]:

@@ -1,6 +1,6 @@
 """What a run folder says about its training: losses of all, of clusters and of tasks by step, speed, memory, wall time.
 
-`training_page.py` draws it; `flantune report RUN_DIR` writes the page.
+`report_curves.py` draws it; how evaluations went is `evaluation/curves.py`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -109,9 +109,10 @@ def read(run_dir: epath.PathLike, lines: Sequence[Line]) -> TrainingCurves:
         ValueError: the folder is no run folder.
     """
     mixture = epath.Path(run_dir) / "mixture.json"
-    if not mixture.exists():
-        raise ValueError(f"{run_dir} is no run folder: it has no mixture.json.")
-    rows = json.loads(mixture.read_text())
+    # A run that was converted has none, but may have been evaluated.
+    if not mixture.exists() and not (epath.Path(run_dir) / "eval").exists():
+        raise ValueError(f"{run_dir} is no run folder: it has neither mixture.json nor eval/.")
+    rows = json.loads(mixture.read_text()) if mixture.exists() else []
     names = dict.fromkeys(name for line in lines for name in line)
     overall = {name: _curve(lines, f"train/{name}") for name in _SHOWN}
     overall["data_wait_share"] = _shares(

@@ -9,8 +9,13 @@ import pytest
 
 from flantune import metrics
 from flantune.evaluation import evaluator, generation, ranking
+from flantune.evaluation.curves import EvaluationCurve, Point
+from flantune.evaluation.statistics import Estimate
 from flantune.inference.scoring import OptionScore
-from flantune.views import report, training_losses
+from flantune.run_folder.restarts import Change, Start
+from flantune.views import report
+from flantune.views.report_content import Content
+from flantune.views.training_curves import TrainingCurves
 
 ODD_NAME = "toy:<b>odd</b>|$x_1$&name"
 ODD_TEXT = "</pre><script>alert('x')</script> & `code` | *star*\x00"
@@ -21,11 +26,23 @@ RUN = {
     "device": "cpu",
     "notes": ["A smoke run."],
 }
-LOSS = training_losses.TrainingLosses(
-    overall=[(0, 3.0), (10, 1.5), (20, 0.75)],
-    clusters={"c<1>": [(10, 2.0), (20, 1.0)]},
-    tasks={ODD_NAME: [(10, 1.5), (20, 0.5)], "toy:rare": [(10, 2.5)]},
-    cluster_of={ODD_NAME: "c<1>", "toy:rare": "c<1>"},
+
+
+def _training(loss, clusters=None, tasks=None):
+    return TrainingCurves(
+        run_dir="runs/toy",
+        overall={"loss": loss} if loss else {},
+        clusters=clusters or {},
+        tasks=tasks or {},
+        cluster_of=dict.fromkeys(tasks or {}, "c<1>"),
+        wall_time={},
+    )
+
+
+TRAINING = _training(
+    ((0, 3.0), (10, 1.5), (20, 0.75)),
+    clusters={"c<1>": ((10, 2.0), (20, 1.0))},
+    tasks={ODD_NAME: ((10, 1.5), (20, 0.5)), "toy:rare": ((10, 2.5),)},
 )
 
 
@@ -63,9 +80,10 @@ def _reports(metric="exact_match", **settings):
     return subject.evaluate(["c", "a", "a", ODD_TEXT], 1200), baselines
 
 
-def _write(run_dir, *, run=RUN, loss=LOSS, **settings):
+def _write(run_dir, *, run=RUN, training=TRAINING, **settings):
     tuned, baselines = _reports(**settings)
-    report.write_report(run_dir, tuned, baselines, run, loss)
+    content = Content(run=run, training=training, tuned=tuned, baselines=baselines)
+    report.write_report(run_dir, content)
     return tuned, baselines
 
 
@@ -157,7 +175,7 @@ def test_plots_are_valid_svg_in_the_colours_of_the_page(tmp_path):
     _write(tmp_path)
     page = (tmp_path / "report.html").read_text()
     plots = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
-    assert len(plots) == 3  # the loss and two suites
+    assert len(plots) == 4  # the loss, its cluster and two suites
     texts = [text for plot in plots for text in ElementTree.fromstring(plot).itertext()]
     assert ODD_NAME in texts
     assert {"tuned", "untuned", "majority", "copy"} <= set(texts)
@@ -230,7 +248,7 @@ def test_any_unit_can_be_that_of_the_summary(tmp_path, metric):
 def test_many_tasks_are_drawn_by_cluster(tmp_path):
     _write(tmp_path, num_tasks=70, own=(metrics.exact_match,))
     page = (tmp_path / "report.html").read_text()
-    plot = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)[1]
+    plot = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)[2]
     assert "cluster1" in plot
     assert "toy:task5#" not in plot
     assert "toy:task5#" in page
@@ -253,10 +271,10 @@ def test_training_losses_of_clusters_and_tasks_are_in_all_three(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "loss", [[], [(0, float("nan"))], [(i, 1.0 / (i + 1)) for i in range(3000)]]
+    "loss", [(), ((0, float("nan")),), tuple((i, 1.0 / (i + 1)) for i in range(3000))]
 )
 def test_any_loss_curve_is_reported(tmp_path, loss):
-    _write(tmp_path, loss=training_losses.TrainingLosses(overall=loss))
+    _write(tmp_path, training=_training(loss))
     content = json.loads((tmp_path / "report.json").read_text())
     assert content["loss"]["num_points"] == len(loss)
     page = (tmp_path / "report.html").read_text()
@@ -264,14 +282,15 @@ def test_any_loss_curve_is_reported(tmp_path, loss):
     assert len(page) < 200_000
 
 
-def test_baselines_of_other_suites_or_names_are_refused(tmp_path):
+def test_baselines_of_other_suites_or_names_are_refused():
     tuned, baselines = _reports()
     other, _ = _reports(num_tasks=3)
-    with pytest.raises(ValueError, match="Baseline 'untuned' does not fit"):
-        report.write_report(tmp_path, tuned, {"untuned": other}, RUN, LOSS)
-    with pytest.raises(ValueError, match="cannot be named 'unseen_cluster'"):
-        report.write_report(tmp_path, tuned, {"unseen_cluster": baselines["copy"]}, RUN, LOSS)
-    assert list(tmp_path.iterdir()) == []
+    wrong = {"untuned": other}, {"unseen_cluster": baselines["copy"]}
+    for found, said in zip(
+        wrong, ("'untuned' does not fit", "named 'unseen_cluster'"), strict=True
+    ):
+        with pytest.raises(ValueError, match=said):
+            Content(run=RUN, training=TRAINING, tuned=tuned, baselines=found)
 
 
 def _write_ranked(run_dir):
@@ -309,7 +328,8 @@ def _write_ranked(run_dir):
         num_resamples=50,
     )
     tuned, baselines = subject.evaluate(None, 5), subject.baselines()
-    report.write_report(run_dir, tuned, baselines, RUN, LOSS)
+    content = Content(run=RUN, training=TRAINING, tuned=tuned, baselines=baselines)
+    report.write_report(run_dir, content)
     return tuned, baselines
 
 
@@ -349,3 +369,102 @@ def test_pages_show_normalisations_and_ties_side_by_side(tmp_path):
     for block in text.split("\n\n"):
         if block.startswith("| "):
             assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+
+
+def _curve(suite="seen", metric="exact_match", unit="fraction", majority=0.5, values=(0.25, 0.75)):
+    points = tuple(
+        Point(
+            step=10 * (i + 1),
+            estimate=Estimate(value=value, low=value - 0.125, high=value + 0.125),
+            majority=majority,
+            is_below=majority is not None and value < majority,
+        )
+        for i, value in enumerate(values)
+    )
+    return EvaluationCurve(suite=suite, metric=metric, unit=unit, points=points)
+
+
+STARTS = (
+    Start(step=0, time=0.0, devices="1 x cpu", changed=()),
+    Start(step=5, time=60.0, devices="1 x cpu", changed=()),
+    Start(
+        step=10,
+        time=86400.0,
+        devices="8 x TPU",
+        changed=(Change(name="configs.A<b>.rate", before="0.1", after=None),),
+    ),
+)
+
+
+def _write_by_step(run_dir, **changes):
+    arguments = {"run": RUN, "training": TRAINING, "evaluations": (_curve(),), "starts": STARTS}
+    content = Content(**{**arguments, **changes})
+    report.write_report(run_dir, content)
+    return content
+
+
+def test_evaluations_by_step_are_in_all_three_with_marks_below_the_majority(tmp_path):
+    _write_by_step(tmp_path, evaluations=(_curve(), _curve("cor", "pearson", "correlation", None)))
+    first, second = json.loads((tmp_path / "report.json").read_text())["evaluation"]
+    assert (first["suite"], first["metric"], first["unit"]) == ("seen", "exact_match", "fraction")
+    assert [(one["step"], one["value"], one["is_below_majority"]) for one in first["points"]] == [
+        (10, 0.25, True),
+        (20, 0.75, False),
+    ]
+    assert [one["majority"] for one in second["points"]] == [None, None]
+    text = (tmp_path / "report.md").read_text()
+    assert "| step | seen, exact match (0 to 1) | cor, pearson (-1 to 1) |" in text
+    assert "| 10 | 0.250 (0.125 to 0.375) ▼ | 0.250 (0.125 to 0.375) |" in text
+    assert "| 20 | 0.750 (0.625 to 0.875) | 0.750 (0.625 to 0.875) |" in text
+    assert "It has: seen 0.500." in text
+    page = (tmp_path / "report.html").read_text()
+    plots = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert len(plots) == 4  # the loss, two suites, the cluster
+    texts = [list(ElementTree.fromstring(plot).itertext()) for plot in plots]
+    assert {"step", "exact match (0 to 1)", "majority", "below majority"} <= set(texts[1])
+    assert {"step", "pearson (-1 to 1)"} <= set(texts[2])
+    assert not {"majority", "below majority"} & set(texts[2])
+    assert '0.250 (0.125 to 0.375) <span class="below">▼</span>' in page
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_only_restarts_that_changed_something_are_numbered_and_marked_in_every_curve(tmp_path):
+    content = _write_by_step(tmp_path)
+    (restart,) = content.restarts()
+    assert (restart.number, restart.step) == (1, 10)
+    assert [change.name for change in restart.changed] == ["devices", "configs.A<b>.rate"]
+    found = json.loads((tmp_path / "report.json").read_text())["starts"]
+    assert found[2]["changed"] == [{"name": "configs.A<b>.rate", "before": "0.1", "after": None}]
+    text = (tmp_path / "report.md").read_text()
+    assert r"| 1 | 10 | 1970-01-02 00:00 | configs.A\<b\>.rate | 0.1 | (not set) |" in text
+    assert "| 1 | 10 | 1970-01-02 00:00 | devices | 1 x cpu | 8 x TPU |" in text
+    page = (tmp_path / "report.html").read_text()
+    assert "configs.A&lt;b&gt;.rate" in page
+    for plot in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL):
+        assert "1" in list(ElementTree.fromstring(plot).itertext())
+
+
+def test_a_run_without_an_evaluation_has_all_three_reports(tmp_path):
+    _write_by_step(tmp_path, evaluations=(), starts=())
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert (content["summary"], content["results"], content["evaluation"]) == ({}, {}, [])
+    assert content["loss"]["last"] == {"step": 20, "loss": 0.75}
+    page = (tmp_path / "report.html").read_text()
+    assert _Balance(page).open == []
+    assert "no evaluation yet" in page
+    assert "no evaluation yet" in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.parametrize("values", [(0.5,), (float("nan"), 0.25), (0.0, 0.0)])
+def test_any_evaluation_curve_is_drawn(tmp_path, values):
+    _write_by_step(tmp_path, evaluations=(_curve(values=values),), training=_training(()))
+    page = (tmp_path / "report.html").read_text()
+    assert _Balance(page).open == []
+    assert page.count("<svg") == 1
+
+
+def test_every_table_scrolls_inside_itself(tmp_path):
+    _write_by_step(tmp_path, evaluations=(_curve(),))
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<table") == page.count('<div class="scroll" tabindex="0"><table') > 2
