@@ -236,6 +236,20 @@ def test_a_run_that_only_reports_again_keeps_suites_that_were_added(trained, tmp
     assert summary["added"] == summary["seen"]
 
 
+def test_a_restart_with_other_bindings_is_in_the_report(trained, tmp_path):
+    run_dir = _run_copy(trained, tmp_path)
+    again = ["train", "tiny_run.gin", "--run_dir", str(run_dir), "--gin.train.num_steps=6"]
+    assert cli.main([*again, "--gin.OptimizerConfig.learning_rate=0.02"]) == 0
+    report = json.loads((run_dir / "report.json").read_text())
+    start = report["starts"][-1]
+    assert start["step"] == 5
+    changed = {one["name"]: (one["before"], one["after"]) for one in start["changed"]}
+    assert changed["experiments.train.num_steps"] == ("5", "6")
+    assert changed["configs.OptimizerConfig.learning_rate"] == ("0.01", "0.02")
+    assert [point["step"] for point in report["evaluation"][0]["points"]] == [0, 4, 5, 6]
+    assert "configs.OptimizerConfig.learning_rate" in (run_dir / "report.html").read_text()
+
+
 RANKING = ["--gin.EvalSuite.answer_by=ranking", "--gin.EvalConfig.metric=rank_accuracy/pmi"]
 
 

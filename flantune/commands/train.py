@@ -62,8 +62,9 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
             said = str(broken) or "Stopped in the set-up of the run."
             num_steps = gin_files.optional_binding(experiments.train, "num_steps")
             raise interrupts.Interrupted(f"{said} {_how_to_go_on(run_dir, num_steps)}") from broken
-    if results is not None and group.index == 0:
-        show.write_results(results, as_json=parsed.json, console=shared.OUT)
+    if group.index == 0:
+        if results is not None:
+            show.write_results(results, as_json=parsed.json, console=shared.OUT)
         logging.info("Report: %s/report.html", run_dir)
     return 0
 

@@ -206,17 +206,18 @@ def _predictions(folder: epath.Path, suite: str, task: str) -> epath.Path:
 
 def _remove_others(folder: epath.Path, report: Json) -> None:
     """Removes predictions that are of no task of the report."""
-    wanted = {
-        _predictions(folder, suite["name"], task["name"])
-        for suite in report["suites"]
-        for task in suite["tasks"]
-    }
-    for suite in (folder / _PREDICTIONS).iterdir():
-        for path in suite.iterdir():
-            if path not in wanted:
+    wanted: dict[str, set[str]] = {}
+    for suite in report["suites"]:
+        for task in suite["tasks"]:
+            path = _predictions(folder, suite["name"], task["name"])
+            wanted.setdefault(path.parent.name, set()).add(path.name)
+    for found in (folder / _PREDICTIONS).iterdir():
+        if found.name not in wanted:
+            found.rmtree(missing_ok=True)
+            continue
+        for path in found.iterdir():
+            if path.name not in wanted[found.name]:
                 path.unlink()
-        if suite not in {path.parent for path in wanted}:
-            suite.rmdir()
 
 
 def _report(found: Json) -> EvaluationReport:

@@ -53,6 +53,7 @@ a { color: var(--tuned); }
 .card p:first-child { color: var(--ink); font-size: .95rem; }
 .card strong { color: var(--ink); font-size: 2rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
+.scroll + p { margin-top: .5rem; }
 figure { margin: .5rem 0; }
 figure svg { display: block; width: 100%; min-width: 24rem; max-width: 40rem; height: auto; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(25rem, 100%), 1fr)); gap: 1rem 2rem; }
@@ -66,7 +67,7 @@ th { color: var(--muted); font-weight: 600; white-space: normal; text-wrap: bala
 .text { text-align: left; }
 td.strong { font-weight: 600; }
 .wrap td { vertical-align: top; }
-.wrap td:nth-last-child(-n+2) { min-width: 9rem; max-width: 20rem; white-space: normal; overflow-wrap: break-word; }
+.wrap td:nth-last-child(-n+2) { min-width: 9rem; max-width: 20rem; white-space: normal; overflow-wrap: anywhere; }
 .below, .card p.below { color: var(--below); }
 tbody tr:last-child td { border-bottom: 0; }
 .track { position: relative; display: inline-block; width: 7rem; height: .8rem; background: var(--grid);
