@@ -8,9 +8,14 @@ from etils import epath
 
 from flantune.data import task as task_lib
 from flantune.data.sources import files, formats
-from flantune.data.sources.by_user import ByUser
-from flantune.data.sources.hugging_face import HuggingFace
 from flantune.data.sources.tfds import Tfds
+
+
+@runtime_checkable
+class WithRecords(Protocol):
+    """A source that knows the places of its rows, and goes on after a malformed one."""
+
+    def records(self, split: str, data_dir: pathlib.Path) -> Iterator[formats.Record]: ...
 
 
 @runtime_checkable
@@ -31,7 +36,7 @@ def records(
     source: task_lib.Source, split: str, data_dir: pathlib.Path
 ) -> Iterator[formats.Record]:
     """The rows of any source with their places; a source that only has `read` gets "split:number" for a place."""
-    if isinstance(source, files.FileSource | HuggingFace | ByUser):
+    if isinstance(source, WithRecords):
         return source.records(split, data_dir)
     rows = source.read(split, data_dir)
     return (formats.Record(f"{split}:{number}", row) for number, row in enumerate(rows))
@@ -42,12 +47,17 @@ def places(source: task_lib.Source) -> tuple[str, ...]:
     return source.places if isinstance(source, OnDisk) else ()
 
 
+def paths(source: task_lib.Source, split: str, data_dir: pathlib.Path) -> list[epath.Path]:
+    """The files of a split, there or not; none where it reads nothing below the data directory."""
+    return source.paths(split, data_dir) if isinstance(source, OnDisk) else []
+
+
 def files_here(
     source: task_lib.Source, split: str, data_dir: pathlib.Path
 ) -> dict[epath.Path, int]:
     """The files of a split that are there, with their sizes in bytes."""
     found: dict[epath.Path, int] = {}
-    for path in source.paths(split, data_dir) if isinstance(source, OnDisk) else ():
+    for path in paths(source, split, data_dir):
         if path.is_file():
             found[path], _ = files.size_and_time(path)
     return found

@@ -45,17 +45,24 @@ def parse_slice(spec: str) -> tuple[str, int | None, int | None]:
     Raises:
         ValueError: a bound is not a whole number.
     """
-    match = _SLICE.match(spec)
-    if not match:
+    texts = slice_texts(spec)
+    if texts is None:
         return spec, None, None
+    path, *bounds = texts
     try:
-        start, stop = (int(match[key]) if match[key] else None for key in ("start", "stop"))
+        start, stop = (int(text) if text else None for text in bounds)
     except ValueError:
         raise ValueError(
             f"{spec!r} has a slice of rows whose bounds are not whole numbers; "
             "write for example [200:], [:200] or [-200:]."
         ) from None
-    return match["path"], start, stop
+    return path, start, stop
+
+
+def slice_texts(spec: str) -> tuple[str, str, str] | None:
+    """What stands before and inside the brackets of "name[start:stop]"; None where there are none."""
+    match = _SLICE.match(spec)
+    return (match["path"], match["start"], match["stop"]) if match else None
 
 
 def take(
