@@ -4,7 +4,7 @@ What a ledger holds and how it is worked out: `audit/ledger/plan.py`. How it loo
 `views/ledger_page.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import json
 from typing import Any
 
@@ -50,6 +50,7 @@ def _plan(
     seed: int,
     num_examples: int,
     vocabulary: vocabulary_lib.Vocabulary | None,
+    batch_sizes: Sequence[tuple[int, int]] = (),
 ) -> tuple[ledger_lib.Ledger, loading.BoundMixture]:
     """The ledger of a run, and its tasks; `vocabulary` is the run's own, None: the config's."""
     configs.check_whole("num_steps", num_steps)
@@ -73,6 +74,7 @@ def _plan(
         num_steps=num_steps,
         seed=seed,
         num_examples=num_examples,
+        batch_sizes=batch_sizes,
     )
     return planned, bound
 
@@ -109,8 +111,17 @@ def actual(
     if not counted or not counted["batches"]:
         raise ValueError(f"{run_dir} holds no counts of what it trained on.")
     data = run_vocabulary.named(data, None, folder)
-    vocabulary = run_vocabulary.of_checkpoint(folder, data)
-    planned, bound = _plan(data, counted["batches"], seed, num_examples, vocabulary)
+    planned, bound = _plan(
+        data,
+        counted["batches"],
+        seed,
+        num_examples,
+        run_vocabulary.of_checkpoint(folder, data),
+        [
+            (steps, data.batch_size if rows is None else rows)
+            for steps, rows in ledger_counts.sizes(counted)
+        ],
+    )
     templates = {member.name: member.task.templates for member in bound.members}
     num_templates = {name: len(found) for name, found in templates.items()}
     if counted["tasks"] != ledger_counts.tasks_key(num_templates):
@@ -126,6 +137,7 @@ def actual(
         batches=counted["batches"],
         on_device=_on_device(folder, step, state["window"]) if complete else None,
         planned=planned,
+        unknown_sizes=sum(steps for steps, rows in sizes if rows is None),
         tasks=tuple(ledger_comparison.compare(planned, counts, cells)),
         templates=tuple(ledger_comparison.by_template(templates, counts, cells)),
     )

@@ -180,7 +180,9 @@ def _counted(bound: loading.BoundMixture, dataset: pipeline.TrainDataset) -> led
     """The batches of this process, counted as the trainer takes them."""
     tasks = {member.name: len(member.task.templates) for member in bound.members}
     batches = loading.prefetched(dataset)
-    return ledger_counts.Counted(batches, tasks, process_index=jax.process_index())
+    return ledger_counts.Counted(
+        batches, tasks, process_index=jax.process_index(), process_count=jax.process_count()
+    )
 
 
 def _write_report(folder: epath.Path, known: Mapping[str, object]) -> None:

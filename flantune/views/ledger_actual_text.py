@@ -105,6 +105,7 @@ def lines(actual: Actual) -> Iterator[str]:
         f"Counted over {actual.batches:,} batches, until step {actual.step:,}: {number(counted)} tokens, "
         f"{counted / planned - 1:+.2%} against the plan."
     )
+    yield from _sizes(actual)
     yield (
         f"{_against('Cut', [(one.planned_cut, one.counted_cut) for one in tasks])}; "
         f"{_against('dropped', [(one.planned_dropped, one.counted_dropped) for one in tasks])}."
@@ -113,6 +114,20 @@ def lines(actual: Actual) -> Iterator[str]:
         agree = "the same" if actual.on_device == targets else "which differs"
         yield (
             f"Target tokens counted by task: {targets:,}; by the training steps: {actual.on_device:,}, {agree}."
+        )
+
+
+def _sizes(actual: Actual) -> Iterator[str]:
+    """What the plan takes for the batch size, where that is not plain."""
+    planned = actual.planned
+    if planned.batch_sizes:
+        parts = ", then ".join(f"{steps:,} of {rows:,} rows" for steps, rows in planned.batch_sizes)
+        yield f"The batch size changed: planned are {parts}."
+    if actual.unknown_sizes:
+        yield (
+            f"The run folder does not say the size of its first {actual.unknown_sizes:,} batches, planned with "
+            f"DataConfig.batch_size={planned.batch_sizes[0][1] if planned.batch_sizes else planned.batch_size}: where it "
+            "was another one, the plan is off."
         )
 
 

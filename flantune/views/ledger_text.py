@@ -122,12 +122,13 @@ def facts(ledger: Ledger) -> list[tuple[str, str]]:
     num_tasks = f"{len(ledger.tasks)}"
     if ledger.unfit:
         num_tasks += f" of {len(ledger.tasks) + len(ledger.unfit)}"
-    slots = ledger.num_steps * ledger.batch_size
+    slots = ledger.num_rows
+    sizes = ledger.batch_sizes or [(ledger.num_steps, ledger.batch_size)]
     inputs_fill = total.inputs_tokens / (slots * ledger.inputs_length)
     targets_fill = total.targets_tokens / (slots * ledger.targets_length)
     return [
         ("mixture", f"{ledger.mixture} ({ledger.split}), {num_tasks} tasks"),
-        ("steps", f"{ledger.num_steps:,} of {ledger.batch_size:,} rows"),
+        ("steps", ", then ".join(f"{steps:,} of {rows:,} rows" for steps, rows in sizes)),
         (
             "row",
             f"{ledger.inputs_length:,} + {ledger.targets_length:,} tokens, {ledger.vocabulary}",

@@ -203,6 +203,20 @@ def test_counted_against_planned(capsys, module):
     assert [row["task"] for row in rows] == [task["task"] for task in value["tasks"]]
     assert {"counted_cut", "planned_dropped"} <= set(rows[0])
 
+    # The last two steps of eight have other batches.
+    shutil.copytree(module / "run", module / "larger")
+    more = {"experiments.train.num_steps": 8, "DataConfig.batch_size": 8, "DataConfig.lanes": 4}
+    flags = [f"--gin.{name}={number}" for name, number in more.items()]
+    assert cli.main(["train", "run.gin", "--run_dir", "larger", *flags]) == 0
+    value = json.loads(run(capsys, "--actual", "larger", "--json"))
+    assert value["planned"]["batch_sizes"] == [[6, 4], [2, 8]]
+    planned = sum(task["planned_examples"] for task in value["tasks"])
+    counted = sum(task["counted_examples"] for task in value["tasks"])
+    assert counted == pytest.approx(planned, rel=0.3)  # 64 rows for all steps would be 1.6 times
+    assert "The batch size changed: planned are 6 of 4 rows, then 2 of 8 rows." in (
+        run(capsys, "--actual", "larger")
+    )
+
     shutil.copytree(module / "run", module / "changed")
     config = module / "changed" / "config.gin"
     config.write_text(config.read_text().replace("'planned'", "'half'"))

@@ -103,13 +103,15 @@ class Actual:
         batches: that were counted; fewer than `step` where counting began later.
         on_device: target tokens that the training steps themselves counted until then; None where they cannot be compared:
             the counts began later, or the steps summed loss weights other than 1.
-        planned: the ledger of as many steps as batches were counted.
+        planned: the ledger of as many steps as batches were counted, each of the size that it had.
+        unknown_sizes: batches whose size the run folder does not say; they are planned with that of its config.
     """
 
     step: int
     batches: int
     on_device: int | None
     planned: Ledger
+    unknown_sizes: int
     tasks: tuple[Comparison, ...]
     templates: tuple[TemplateTotal, ...]
 

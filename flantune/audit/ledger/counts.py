@@ -4,7 +4,11 @@
 the state that is saved with every checkpoint. So a checkpoint's counts are those of its steps, whatever happened between:
 a run that falls back to an older checkpoint falls back to its counts.
 
-    {"lanes": ..., "counted": {"tasks": "5d1c...", "batches": 200, "processes": {"0": {"examples": [812, 40], ...}}}}
+    {"lanes": ..., "counted": {"tasks": "5d1c...", "batches": 200, "sizes": [[150, 64], [50, 32]],
+                               "processes": {"0": {"examples": [812, 40], ...}}}}
+
+"sizes" are the batches of one size after those of another, with their rows over all processes: a run may go on with
+another batch size. null is the size of batches that were counted before sizes were kept.
 
 Each process counts its own rows and saves them under its number; where a run goes on with other processes, the first
 one takes over all that was counted. An example that is dropped counts with the first row of its block (`data/input/pipeline.py`).
@@ -139,7 +143,12 @@ class Counted:
     """Batches that are counted as they are taken; for the trainer, in place of the batches themselves."""
 
     def __init__(
-        self, batches: Batches, tasks: Mapping[str, int], *, process_index: int = 0
+        self,
+        batches: Batches,
+        tasks: Mapping[str, int],
+        *,
+        process_index: int = 0,
+        process_count: int = 1,
     ) -> None:
         """Counts batches that say what was cut and dropped (`loading.train_dataset(with_shortfall=True)`).
 
@@ -149,7 +158,8 @@ class Counted:
         self._batches = batches
         self._tasks = tasks_key(tasks)
         self._process = process_index
-        self._num_batches = 0
+        self._process_count = process_count
+        self._sizes: list[tuple[int, int | None]] = []
         self.cells = Cells(list(tasks.values()))
         self.counts = Counts.zeros(self.cells)
 
@@ -157,13 +167,14 @@ class Counted:
         """The next batch, with what a device needs."""
         batch = next(self._batches)
         self.counts += count(batch, self.cells)
-        self._num_batches += 1
+        self._sizes = add_batch(self._sizes, len(batch["decoder_task_ids"]) * self._process_count)
         return {name: array for name, array in batch.items() if name not in packing.SHORTFALL_KEYS}
 
     def get_state(self) -> dict[str, Any]:
         counted = {
             "tasks": self._tasks,
-            "batches": self._num_batches,
+            "batches": sum(count for count, _ in self._sizes),
+            "sizes": [list(one) for one in self._sizes],
             "processes": {str(self._process): self.counts.to_json()},
         }
         return {**self._batches.get_state(), KEY: counted}
@@ -172,15 +183,30 @@ class Counted:
         """Continues from a state, with all that the processes of the run had counted until then."""
         self._batches.set_state({name: value for name, value in state.items() if name != KEY})
         counted = state.get(KEY, {})
-        self._num_batches, self.counts = 0, Counts.zeros(self.cells)
+        self._sizes, self.counts = [], Counts.zeros(self.cells)
         if counted.get("tasks") != self._tasks:
             logging.warning(
                 "Counts of examples begin anew here: the run had other tasks or templates before."
             )
             return
-        self._num_batches = counted["batches"]
+        self._sizes = sizes(counted)
         if self._process == 0:
             self.counts = total(counted)
+
+
+def add_batch(found: Sequence[tuple[int, int | None]], rows: int) -> list[tuple[int, int | None]]:
+    """The sizes with one batch more.
+
+    Example: a batch of 32 rows after [(150, 64), (7, 32)] makes [(150, 64), (8, 32)].
+    """
+    *before, last = found or [(0, rows)]
+    return [*before, (last[0] + 1, rows)] if last[1] == rows else [*found, (1, rows)]
+
+
+def sizes(counted: Mapping[str, Any]) -> list[tuple[int, int | None]]:
+    """Batches and the rows of each, range by range, from the state that was saved; None: it does not say."""
+    known = counted.get("sizes")
+    return [(counted["batches"], None)] if known is None else [(one, rows) for one, rows in known]
 
 
 def tasks_key(tasks: Mapping[str, int]) -> str:

@@ -119,6 +119,7 @@ class Ledger:
         examples_per_row: kept ones, in a packed row.
         examples_per_row_error: standard error of it.
         unfit: tasks that the plan leaves out.
+        batch_sizes: steps, and the rows of each, range by range, of a run whose batch size changed; else empty.
     """
 
     mixture: str
@@ -138,7 +139,14 @@ class Ledger:
     examples_per_row_error: float
     tasks: tuple[TaskEntry, ...]
     unfit: tuple[Unfit, ...] = ()
+    batch_sizes: tuple[tuple[int, int], ...] = ()
     format_version: int = FORMAT_VERSION
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of all batches."""
+        parts = self.batch_sizes or ((self.num_steps, self.batch_size),)
+        return sum(steps * rows for steps, rows in parts)
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -162,7 +170,9 @@ class Ledger:
             known = {field.name for field in dataclasses.fields(cls)}
             facts = {name: item for name, item in value.items() if name in known}
             unfit = [Unfit(**one) for one in value["unfit"]]
-            return cls(**{**facts, "tasks": tuple(entries), "unfit": tuple(unfit)})
+            sizes = tuple((steps, rows) for steps, rows in value["batch_sizes"])
+            known_parts = {"tasks": tuple(entries), "unfit": tuple(unfit), "batch_sizes": sizes}
+            return cls(**{**facts, **known_parts})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"not a ledger, which flantune ledger --json writes: {error!r}"
@@ -192,12 +202,14 @@ def plan(
     num_steps: int,
     seed: int,
     num_examples: int = measure.NUM_EXAMPLES,
+    batch_sizes: Sequence[tuple[int, int]] = (),
 ) -> Ledger:
     """The ledger of a run.
 
     Args:
         bound: the run's mixture, with the shares that training will use.
         num_examples: measured of each task; 64 times as many of the mixture are packed.
+        batch_sizes: as in the ledger; together `num_steps` steps.
     """
     lengths = {"inputs_length": data.inputs_length, "targets_length": data.targets_length}
     measurer = measure.Measurer(
@@ -207,13 +219,14 @@ def plan(
     density = ledger_rows.measure_density(
         bound, data, vocabulary, seed=seed, num_packed=_PACKED * num_examples
     )
-    visits = num_steps * data.batch_size * density.visits_per_row
+    parts = batch_sizes or [(num_steps, data.batch_size)]
+    visits = sum(steps * rows for steps, rows in parts) * density.visits_per_row
     found = _entries(catalog, bound, measured, visits, data.loss_weighting)
     return Ledger(
         mixture=bound.name,
         split=data.split,
         num_steps=num_steps,
-        batch_size=data.batch_size,
+        batch_size=parts[-1][1],
         pack=data.pack,
         loss_weighting=data.loss_weighting,
         has_own_weights=any(member.task.loss_weight != 1 for member in bound.members),
@@ -224,6 +237,7 @@ def plan(
         examples_per_row=density.examples_per_row,
         examples_per_row_error=density.error,
         tasks=tuple(found),
+        batch_sizes=tuple(parts) if len(parts) > 1 else (),
         unfit=tuple(
             Unfit(
                 task=name,

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -79,6 +80,9 @@ def test_a_batch_is_counted_by_task_and_template():
     assert cells.by_task(counts.inputs_tokens).tolist() == [1, 8, 2]
 
 
+SIZE = DATA.batch_size
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     root = tmp_path_factory.mktemp("store")
@@ -87,10 +91,10 @@ def place(tmp_path_factory):
         return catalog_lib.load(["count_tasks"], store, root), store
 
 
-def dataset(place, mixture="both", process=(0, 1)):
+def dataset(place, mixture="both", process=(0, 1), batch_size=SIZE):
     return loading.train_dataset(
         loading.bind_mixture(*place, mixture, split="train"),
-        DATA,
+        dataclasses.replace(DATA, batch_size=batch_size),
         BYTES,
         seed=0,
         process_index=process[0],
@@ -99,11 +103,12 @@ def dataset(place, mixture="both", process=(0, 1)):
     )
 
 
-def batches(place, *, mixture="both", process=(0, 1), tasks=None):
+def batches(place, *, mixture="both", process=(0, 1), tasks=None, batch_size=SIZE):
     return ledger_counts.Counted(
-        loading.prefetched(dataset(place, mixture, process)),
+        loading.prefetched(dataset(place, mixture, process, batch_size)),
         tasks or TASKS_OF[mixture],
         process_index=process[0],
+        process_count=process[1],
     )
 
 
@@ -165,7 +170,29 @@ def test_counts_survive_changing_numbers_of_processes(place, mixture):
         take(one, 6)
     counted = saved(*two)[ledger_counts.KEY]
     assert counted["batches"] == 12
+    assert counted["sizes"] == [[12, SIZE]]
     assert as_lists(ledger_counts.total(counted)) == as_lists(straight.counts)
+
+
+def test_a_change_of_the_batch_size_is_kept(place):
+    state = saved(take(batches(place), 3))
+    other = batches(place, batch_size=2 * SIZE)
+    other.set_state(state)
+    state = saved(take(other, 2))
+    again = batches(place)
+    again.set_state(state)
+    counted = saved(take(again, 1))[ledger_counts.KEY]
+    assert ledger_counts.sizes(counted) == [(3, SIZE), (2, 2 * SIZE), (1, SIZE)]
+    assert counted["batches"] == 6
+
+
+def test_a_state_that_lacks_sizes_says_so(place):
+    state = saved(take(batches(place), 3))
+    del state[ledger_counts.KEY]["sizes"]
+    again = batches(place)
+    again.set_state(state)
+    counted = saved(take(again, 2))[ledger_counts.KEY]
+    assert ledger_counts.sizes(counted) == [(3, None), (2, SIZE)]
 
 
 def test_cut_and_dropped_examples_are_those_of_the_blocks_that_were_read(place):

@@ -147,6 +147,35 @@ def test_a_plan_can_be_worked_out_by_hand(place):
     assert (short.kinds, short.shots, short.templates) == (("direct",), (0,), 1)
 
 
+def test_steps_of_several_sizes_are_planned_as_they_are(place):
+    catalog, store = place
+    same = plan(place, "all", num_steps=14)
+    data = DataConfig(
+        mixture="all",
+        modules=(),
+        vocabulary="bytes",
+        inputs_length=8,
+        targets_length=8,
+        batch_size=2,
+        block_size=64,
+    )
+    bound = loading.bind_mixture(catalog, store, "all", split="train")
+    found = ledger.plan(
+        catalog,
+        store,
+        bound,
+        data,
+        BYTES,
+        num_steps=18,
+        seed=0,
+        num_examples=8,
+        batch_sizes=[(10, 4), (8, 2)],
+    )
+    assert found.num_rows == same.num_rows == 56
+    assert found.tasks == same.tasks
+    assert ledger.loads(json.dumps(found.to_json())) == found
+
+
 def test_shares_of_the_loss_by_hand(tmp_path):
     def task(name, answer, **changes):
         rows = [{"text": name, "answer": answer, "weight": row % 3} for row in range(9)]
