@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import rich.console
 
 from flantune import run_folder
-from flantune.host import places
+from flantune.host import places, traces
 
 if TYPE_CHECKING:
     from etils import epath
@@ -163,8 +163,8 @@ def modules_of(package: str | None = None) -> tuple[str, ...]:
     for name in names:
         try:
             module = task_modules.load(name)
-        except Exception as error:  # whatever it raises: it was not asked for by its name
-            said = f"{type(error).__name__}: {error}".rstrip(": ")
+        except (Exception, SystemExit) as error:  # whatever it raises: nobody asked for it by name
+            said = traces.import_problem(error)
             logging.warning("%s is left out, since it cannot be imported: %s", name, said)
             continue
         if any(hasattr(module, export) for export in catalog.EXPORTS):

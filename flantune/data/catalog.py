@@ -23,6 +23,7 @@ from flantune.data import (
 )
 from flantune.data.held_out_plan import HeldOutPlan
 from flantune.data.store import reader as store_lib
+from flantune.host import traces
 from flantune.prompting import settings as settings_lib
 
 T = TypeVar("T")
@@ -200,6 +201,7 @@ def load(
     settings: dict[str, prompting.PromptSetting] = {}
     plans: dict[str, HeldOutPlan] = {}
     origins: dict[str, tuple[str, ...]] = {}
+    homes: dict[tuple[str, str], str] = {}  # the module that defines the thing of a kind and name
     problems: list[str] = []
     absent: set[str] = set()
     for module in modules:
@@ -218,15 +220,15 @@ def load(
                     f"or in the prepared store {os.fspath(store.root)}."
                 )
             for task in found:
-                _add(tasks, task.name, task, module)
+                _add(tasks, homes, ("task", task.name), task, module)
                 origins[task.name] = (*origins.get(task.name, ()), module)
         for mixture in getattr(exported, "MIXTURES", ()):
-            _add(mixtures, mixture.name, mixture, module)
+            _add(mixtures, homes, ("mixture", mixture.name), mixture, module)
         for name, setting in getattr(exported, "SETTINGS", {}).items():
             settings_lib.check_name(name)
-            _add(settings, name, setting, module)
+            _add(settings, homes, ("setting", name), setting, module)
         for plan in getattr(exported, "PLANS", ()):
-            _add(plans, plan.name, plan, module)
+            _add(plans, homes, ("held-out plan", plan.name), plan, module)
     return Catalog(
         modules=tuple(modules),
         tasks=tasks,
@@ -267,24 +269,24 @@ def _import(module: str) -> object:
         own = error.name and (module == error.name or module.startswith(error.name + "."))
         if own and module.startswith(f"{task_modules.PACKAGE}."):
             known = task_modules.names(task_modules.PACKAGE)
-            raise ValueError(
-                names_lib.unknown("You asked for the module", module, known)
-            ) from error
+            sentence = names_lib.unknown("You asked for the module", module, known)
+            raise ValueError(f"{sentence}{task_modules.about_plain_file()}") from error
         advice = (
             "Run from the folder that holds it, or install it." if own else "It needs that module."
         )
-        raise ValueError(
-            f"DataConfig.modules names {module!r}, which cannot be imported: {error}. {advice}"
-        ) from error
-    except (ValueError, KeyError, TypeError):
-        raise  # what a task or template says of itself
-    except Exception as error:  # whatever a user's module raises
-        raise ValueError(
-            f"DataConfig.modules names {module!r}, which cannot be imported: {type(error).__name__}: {error}."
-        ) from error
+        problem = error if own else traces.import_problem(error)
+        raise ValueError(f"{_cannot(module)}: {problem}. {advice}") from error
+    except (Exception, SystemExit) as error:  # whatever a user's module raises
+        problem = traces.import_problem(error).rstrip(".")
+        raise ValueError(f"{_cannot(module)}: {problem}.") from error
     if not any(hasattr(imported, name) for name in EXPORTS):
-        raise ValueError(f"The module {module!r} exports none of {', '.join(EXPORTS)}.")
+        hint = task_modules.about_plain_file() if module == task_modules.PACKAGE else ""
+        raise ValueError(f"The module {module!r} exports none of {', '.join(EXPORTS)}.{hint}")
     return imported
+
+
+def _cannot(module: str) -> str:
+    return f"DataConfig.modules names {module!r}, which cannot be imported"
 
 
 def _check_exports(module: str, exported: object) -> None:
@@ -310,7 +312,18 @@ def _check_exports(module: str, exported: object) -> None:
         )
 
 
-def _add(known: dict[str, T], name: str, value: T, module: str) -> None:
+def _add(
+    known: dict[str, T],
+    homes: dict[tuple[str, str], str],
+    key: tuple[str, str],
+    value: T,
+    module: str,
+) -> None:
+    """Enters a thing under its kind and name; one that a module hands on from another is the same thing."""
+    kind, name = key
     if known.get(name, value) is not value:
-        raise ValueError(f"{name!r} is defined twice; the second time in {module!r}.")
+        first = homes[key]
+        where = f"in {first!r} and in {module!r}" if first != module else f"in {module!r}"
+        raise ValueError(f"The {kind} {name!r} is defined twice, {where}.")
     known[name] = value
+    homes.setdefault(key, module)

@@ -45,6 +45,18 @@ def names(package: str) -> tuple[str, ...]:
     return tuple(sorted(f"{package}.{module.name}" for module in pkgutil.iter_modules(folders)))
 
 
+def about_plain_file() -> str:
+    """A sentence, after a space, where a plain file of the name `tasks` may be what was meant; empty without one."""
+    for folder in _places(tuple(sys.path), os.getcwd()):
+        file = folder.with_suffix(".py")
+        if file.is_file():
+            return (
+                f" {file} is not read: {PACKAGE!r} is the package of all folders {PACKAGE}/, those that come with flantune "
+                f"among them. Name the file my_{PACKAGE}.py, or move it to {folder}/NAME.py, which is {PACKAGE}.NAME."
+            )
+    return ""
+
+
 def join() -> None:
     """Makes `tasks` the package of all its folders. Processes that unpickle tasks call it first."""
     folders = list(_folders())

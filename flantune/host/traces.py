@@ -11,17 +11,44 @@ import site
 import sysconfig
 import traceback
 
-from flantune.host import shipped
+from flantune.host import error_text, shipped
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 
 
 def users_place(error: BaseException) -> str | None:
     """The last line of the user's code that an error came through, "tasks/mine.py, line 7"; None where it came through none."""
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)
-    ]
-    return place(frames[-1].filename, frames[-1].lineno) if frames else None
+    found = _users_lines(error)
+    return place(*found[-1]) if found else None
+
+
+def import_problem(error: BaseException) -> str:
+    """What an import of the user's modules failed with, and where: "mine.py, line 2: ZeroDivisionError: division by zero".
+
+    Where another file of theirs raised it, both are named. What flantune says of a task or template needs no type.
+    """
+    found = _users_lines(error)
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        found.append((error.filename, error.lineno))
+        said = f"{type(error).__name__}: {error.msg}"
+    else:
+        frames = traceback.extract_tb(error.__traceback__)
+        of_flantune = isinstance(error, error_text.USER_ERRORS) and is_ours(frames[-1].filename)
+        if of_flantune:
+            said = error_text.sentence(error)
+        else:
+            said = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+    if not found:
+        return said
+    (first, line), (last, last_line) = found[0], found[-1]
+    start = "" if first == last else f"{place(first, line)}, leads to "
+    return f"{start}{place(last, last_line)}: {said}"
+
+
+def _users_lines(error: BaseException) -> list[tuple[str, int | None]]:
+    """Files and lines of the user's code that an error came through, the outermost first."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [(frame.filename, frame.lineno) for frame in frames if _is_users(frame.filename)]
 
 
 def place(file: str, line: int | None) -> str:

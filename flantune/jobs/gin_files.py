@@ -15,12 +15,17 @@ import types
 from typing import TypeVar, get_type_hints
 
 from absl import logging
-import gin
-from gin import config as gin_config, config_parser
 
 from flantune import configs
 from flantune.data import names
 from flantune.host import shipped
+from flantune.jobs import gin_package
+
+try:
+    import gin
+    from gin import config as gin_config, config_parser
+except Exception as error:  # another file of that name, which may do anything
+    raise gin_package.import_error(error) from error
 
 T = TypeVar("T")
 # Bindings of the command line are parsed as a file of their own, so it needs a file's imports.

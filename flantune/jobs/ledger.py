@@ -111,16 +111,14 @@ def actual(
     if not counted or not counted["batches"]:
         raise ValueError(f"{run_dir} holds no counts of what it trained on.")
     data = run_vocabulary.named(data, None, folder)
+    sizes = ledger_counts.sizes(counted)
     planned, bound = _plan(
         data,
         counted["batches"],
         seed,
         num_examples,
         run_vocabulary.of_checkpoint(folder, data),
-        [
-            (steps, data.batch_size if rows is None else rows)
-            for steps, rows in ledger_counts.sizes(counted)
-        ],
+        [(steps, data.batch_size if rows is None else rows) for steps, rows in sizes],
     )
     templates = {member.name: member.task.templates for member in bound.members}
     num_templates = {name: len(found) for name, found in templates.items()}

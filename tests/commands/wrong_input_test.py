@@ -10,6 +10,7 @@ import types
 import pytest
 
 from flantune import cli, testing
+from flantune.commands import shared
 from flantune.host import workers
 
 MODULE = "wrong_input_tasks"
@@ -79,9 +80,35 @@ def test_a_gin_file_that_cannot_be_read_is_named(capsys, tmp_path, text, expecte
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("def x(:\n", "cannot be imported: SyntaxError: invalid syntax (broken_module.py, line 1)"),
-        ("import no_such_package", "No module named 'no_such_package'. It needs that module."),
-        ("raise RuntimeError('boom')", "cannot be imported: RuntimeError: boom"),
+        (
+            "def x(:\n",
+            "names 'broken_module', which cannot be imported: broken_module.py, line 1: SyntaxError: invalid syntax.",
+        ),
+        (
+            "\nimport no_such_package",
+            "broken_module.py, line 2: ModuleNotFoundError: No module named 'no_such_package'. It needs that module.",
+        ),
+        ("raise RuntimeError('boom')", "imported: broken_module.py, line 1: RuntimeError: boom."),
+        ("x = 1\nint('a')", "broken_module.py, line 2: ValueError: invalid literal for int()"),
+        ("{}['key']", "broken_module.py, line 1: KeyError: 'key'."),
+        ("assert False", "broken_module.py, line 1: AssertionError."),
+        ("import sys\n\nsys.exit(3)", "broken_module.py, line 3: SystemExit: 3."),
+        (
+            "import json\n\njson.loads('x')",  # not the line of json
+            "broken_module.py, line 3: JSONDecodeError: Expecting value",
+        ),
+        (
+            "from flantune.prompting import Template\nTemplate(inputs='{a')",
+            "broken_module.py, line 2: Template '{a' has a brace that stands alone",
+        ),
+        (
+            "import broken_dependency",
+            "broken_module.py, line 1, leads to broken_dependency.py, line 2: ZeroDivisionError: division by zero.",
+        ),
+        (
+            "import broken_text",
+            "broken_module.py, line 1, leads to broken_text.py, line 1: SyntaxError: invalid syntax.",
+        ),
         ("TASKS = ('x',)", "TASKS of the module 'broken_module' must hold InstructionTask"),
         ("TASKS = 5", "TASKS of the module 'broken_module' must be a tuple, not a int"),
         ("MIXTURES = ({},)", "must hold Mixture, not {}"),
@@ -91,8 +118,59 @@ def test_a_gin_file_that_cannot_be_read_is_named(capsys, tmp_path, text, expecte
 )
 def test_a_module_that_cannot_be_used_says_why(capsys, tmp_path, text, expected):
     (tmp_path / "broken_module.py").write_text(text)
+    (tmp_path / "broken_dependency.py").write_text("x = 0\n1 / x\n")
+    (tmp_path / "broken_text.py").write_text("def x(:\n")
     sys.modules.pop("broken_module", None)
     assert expected in fails(capsys, "lint", "broken_module")
+
+
+@pytest.mark.parametrize("command", ["lint tasks.mine", "show tasks.mine", "prepare run.gin"])
+def test_a_module_of_a_folder_tasks_is_named_by_its_file(capsys, tmp_path, command):
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "mine.py").write_text("\nraise RuntimeError('boom')\n")
+    binding = "--gin.DataConfig.modules=('tasks.mine',)"
+    assert fails(capsys, *command.split(), binding) == (
+        "flantune: DataConfig.modules names 'tasks.mine', which cannot be imported: "
+        "tasks/mine.py, line 2: RuntimeError: boom."
+    )
+
+
+def test_a_search_says_where_a_module_that_it_leaves_out_fails(tmp_path, caplog):
+    (tmp_path / "searched").mkdir()
+    (tmp_path / "searched" / "good.py").write_text("TASKS = ()\n")
+    (tmp_path / "searched" / "broken.py").write_text("\nraise RuntimeError('boom')\n")
+    assert shared.modules_of("searched") == ("searched.good",)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "searched.broken is left out, since it cannot be imported: searched/broken.py, line 2: RuntimeError: boom"
+    )
+
+
+@pytest.mark.parametrize("module", ["tasks", "tasks.sentimental"])
+def test_a_plain_file_tasks_says_why_it_is_not_read(capsys, tmp_path, module):
+    assert "is not read" not in fails(capsys, "lint", module)
+    (tmp_path / "tasks.py").write_text("TASKS = ()\n")
+    said = fails(capsys, "lint", module)
+    assert f"{tmp_path / 'tasks.py'} is not read: 'tasks' is the package of all folders" in said
+    assert f"Name the file my_tasks.py, or move it to {tmp_path / 'tasks'}/NAME.py" in said
+
+
+@pytest.mark.parametrize("text", ["x = 1\n", "raise RuntimeError('boom')\n"])
+@pytest.mark.parametrize("name", ["gin.py", "gin/__init__.py"])
+def test_a_file_that_hides_gin_is_named(tmp_path, name, text):
+    """In a process of its own: here gin is imported already."""
+    (tmp_path / "gin").mkdir()
+    (tmp_path / name).write_text(text)
+    done = in_own_process("prepare", "run.gin")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith(f"flantune: {tmp_path / name} hides the package gin-config")
+
+
+def in_own_process(*arguments):
+    command = [sys.executable, "-m", "flantune", *arguments]
+    root = pathlib.Path(cli.__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(
@@ -118,18 +196,7 @@ def test_a_binding_of_a_wrong_name_is_refused_before_anything_is_prepared(
 )
 def test_a_binding_of_the_wrong_type_is_one_sentence(binding, expected):
     """In a process of its own, without the tests' checks of every signature."""
-    command = [
-        sys.executable,
-        "-m",
-        "flantune",
-        "prepare",
-        "run.gin",
-        f"--gin.DataConfig.{binding}",
-    ]
-    root = pathlib.Path(cli.__file__).parent.parent
-    done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True
-    )
+    done = in_own_process("prepare", "run.gin", f"--gin.DataConfig.{binding}")
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert expected in done.stderr.strip().split("\n")[-1]
 

@@ -74,6 +74,18 @@ def test_two_definitions_of_a_name_are_an_error(tmp_path):
     twin = testing.make_task("c:first", ROWS)
     with pytest.raises(ValueError, match="'c:first' is defined twice"):
         load(tmp_path, [FIRST, twin])
+    with (
+        testing.task_module("catalog_family", [FIRST], [BOTH]),
+        testing.task_module("catalog_other", [twin]),
+        pytest.raises(
+            ValueError,
+            match="The task 'c:first' is defined twice, in 'catalog_family' and in 'catalog_other'",
+        ),
+    ):
+        catalog_lib.load(["catalog_family", "catalog_other"], store_lib.Store(tmp_path), tmp_path)
+    other = Mixture(name="c_both", rates={"c:first": 1.0})
+    with pytest.raises(ValueError, match="The mixture 'c_both' is defined twice, in 'catalog_ta"):
+        load(tmp_path, [FIRST], [BOTH, other])
 
 
 def test_a_module_without_exports_or_that_does_not_exist_is_named(tmp_path):

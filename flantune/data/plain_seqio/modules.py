@@ -18,7 +18,7 @@ from etils import epath
 
 from flantune.data import fingerprint as fingerprint_lib, names as names_lib, task_modules
 from flantune.data.store import reader as store_lib
-from flantune.host import atomic, workers
+from flantune.host import atomic, traces, workers
 from flantune.prompting import choice
 
 
@@ -125,10 +125,12 @@ def import_all(modules: Sequence[str]) -> None:
     for module in modules:
         try:
             task_modules.load(module)
-        except ImportError as error:
+        except (Exception, SystemExit) as error:  # whatever a user's module raises
+            own = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
+            advice = " Run from the folder that holds it, or install it." if own else ""
+            problem = traces.import_problem(error).rstrip(".")
             raise ValueError(
-                f"DataConfig.seqio_modules names {module!r}, which cannot be imported: {error}. Run from the folder "
-                "that holds it, or install it."
+                f"DataConfig.seqio_modules names {module!r}, which cannot be imported: {problem}.{advice}"
             ) from error
 
 
