@@ -29,7 +29,7 @@ class EvaluationCost:
         unknown: tasks of which nobody knows how many rows they have, so that their questions are not counted.
         tokens: written at most.
         flops: of written answers, and of one encoder pass for each ranked question and one more without its fields.
-        seconds: at best, on a topology; None: without one.
+        seconds: at best on `place`; None: without one.
     """
 
     times: int
@@ -39,8 +39,9 @@ class EvaluationCost:
     tokens: int
     flops: int
     seconds: float | None
+    place: str | None
 
-    def sentence(self, topology: str | None) -> str:
+    def sentence(self) -> str:
         """All of it, in a line."""
         asked = []
         if self.generated:
@@ -49,7 +50,7 @@ class EvaluationCost:
             )
         if self.ranked:
             asked.append(f"{self.ranked:,} questions to rank the options of")
-        at_best = f", {duration(self.seconds)} at best on {topology}" if self.seconds else ""
+        at_best = f", {duration(self.seconds)} at best on {self.place}" if self.seconds else ""
         text = (
             f"{self.times} time{'' if self.times == 1 else 's'} {' and '.join(asked) or 'nothing'}: "
             f"{self.flops / _TERA:,.3g} TFLOP each{at_best}"
@@ -123,6 +124,7 @@ def of_evaluation(
         tokens=generated * longest,
         flops=total,
         seconds=None if place is None else _seconds(place, total, steps, model),
+        place=None if place is None else place.name,
     )
 
 

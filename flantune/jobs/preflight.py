@@ -106,14 +106,17 @@ def check(
             yield _checked("run_dir", lambda: _run_dir(launch.run_dir or ""))
         if launch.commit_of is not None or launch.folder is not None:
             yield _checked("files", lambda: _files(launch, data))
+        place = None
         if launch.topology is not None:
             fit = _checked("fit", lambda: _fit(launch.topology or "", step()))
             yield fit
+            place = step().topology if fit.passed else None
             if fit.passed and launch.num_steps is not None:
                 yield _checked("cost", lambda: cost.training(step(), launch.num_steps or 0))
         if evaluation is not None and evaluation.suites and launch.num_steps is not None:
             yield _checked(
-                "evaluation", lambda: _evaluation(launch, model, data, evaluation, decoding)
+                "evaluation",
+                lambda: _evaluation(launch, model, data, evaluation, decoding, place),
             )
 
     return list(checks())
@@ -234,12 +237,10 @@ def _evaluation(
     data: DataConfig,
     evaluation: EvalConfig,
     decoding: DecodingConfig,
+    place: ahead_of_time.Topology | None,
 ) -> str:
     store = loading.open_store(data)
     names = [suite.mixture or data.mixture for suite in evaluation.suites]
-    place = None
-    if launch.topology is not None:
-        place = ahead_of_time.topology(launch.topology, launch.num_slices)
     found = cost.of_evaluation(
         model,
         data,
@@ -250,7 +251,7 @@ def _evaluation(
         store=store,
         place=place,
     )
-    return found.sentence(launch.topology)
+    return found.sentence()
 
 
 def _some(names: Sequence[str]) -> str:
