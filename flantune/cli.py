@@ -9,11 +9,8 @@ is imported before a command runs. Read `commands/` next.
 
 import argparse
 from collections.abc import Sequence
-import logging as std_logging
 import os
 import sys
-
-from absl import flags, logging
 
 from flantune.commands import (
     compile,
@@ -27,6 +24,7 @@ from flantune.commands import (
     leakage,
     ledger,
     lint,
+    log,
     preflight,
     prepare,
     promptsource,
@@ -36,7 +34,7 @@ from flantune.commands import (
     train,
     vocab,
 )
-from flantune.host import allocator, error_text, own_records
+from flantune.host import allocator, error_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     sys.path.insert(0, os.getcwd())  # so that the console script finds tasks/ here
     parsed, bindings = _parse(arguments)
-    _log_to_stderr(parsed.debug)
+    log.to_stderr(parsed.debug)
     # The library that reads a run's data needs no accelerator messages of TensorFlow's.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
@@ -93,13 +91,3 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         module.add(commands)
     bindings = [word.removeprefix("--gin.") for word in arguments if word.startswith("--gin.")]
     return parser.parse_args([w for w in arguments if not w.startswith("--gin.")]), bindings
-
-
-def _log_to_stderr(debug: bool) -> None:
-    flags.FLAGS.mark_as_parsed()  # absl warns otherwise; its flags are not ours
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.DEBUG if debug else logging.INFO)
-    logging.set_stderrthreshold("debug")
-    handler = logging.get_absl_handler()
-    handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    handler.addFilter(own_records.ours_or_warning)

@@ -1,5 +1,6 @@
 """Checks every signature of flantune at run time, shapes of arrays among them, and finds the optional real data."""
 
+from collections.abc import Callable
 import importlib.metadata
 import os
 import pathlib
@@ -8,7 +9,7 @@ import signal
 import hypothesis
 import pytest
 
-from . import runtime_checks
+from . import pseudo_terminal, runtime_checks
 
 # A shell starts background jobs with Ctrl-C ignored, and processes inherit that: tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -40,3 +41,9 @@ def real_data() -> pathlib.Path:
     if not _SHARED_DATA.is_dir():
         pytest.skip("no real data beside this checkout")
     return _SHARED_DATA
+
+
+@pytest.fixture
+def on_terminal() -> Callable[..., tuple[int, str]]:
+    """`pseudo_terminal.python`: runs a program where it sees a terminal, and returns what a person saw."""
+    return pseudo_terminal.python

@@ -1,4 +1,4 @@
-"""What all commands share: their common flags, the parsing of gin files, the log's filter. `cli.py` starts them.
+"""What all commands share: their common flags, the parsing of gin files. `cli.py` starts them.
 
 A command is a module here with `add(commands)`, which adds its parser; the parser's `run` gets the parsed flags and the
 `--gin.` bindings and returns the exit status.
