@@ -34,7 +34,7 @@ from flantune.commands import (
     train,
     vocab,
 )
-from flantune.host import allocator, error_text
+from flantune.host import allocator, error_text, libtpu
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.path.insert(0, os.getcwd())  # so that the console script finds tasks/ here
     parsed, bindings = _parse(arguments)
     log.to_stderr(parsed.debug)
+    libtpu.be_quiet_without_tpu()
     # The library that reads a run's data needs no accelerator messages of TensorFlow's.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:

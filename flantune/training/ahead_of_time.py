@@ -20,16 +20,11 @@ from jax.experimental import topologies
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
+from flantune.host import libtpu
 from flantune.training import chips, state as state_lib, step as step_lib
 
-# Without the third, a second process on the machine that loads libtpu dies on its lock file; the others keep libtpu from
-# asking the network which TPU host this is, and from warning that it is none.
-_LIBTPU_ENVIRONMENT = {
-    "TPU_SKIP_MDS_QUERY": "1",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-16",
-}
+# Without it a second process on the machine that loads libtpu dies on its lock file.
+_LIBTPU_ENVIRONMENT = {**libtpu.WITHOUT_TPU, "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
 _NAME = re.compile(r"(?P<chip>\w+):(?P<shape>\d+(?:x\d+)*)")
 # As Google's consoles name slices: "v5litepod-16", "v4-512"; the number is of chips, or of cores where a chip has two.
 _ACCELERATOR_TYPE = re.compile(r"(?P<chip>\w+)-(?P<count>\d+)")
