@@ -21,11 +21,16 @@ class PrepareProgress:
 
     def __init__(self) -> None:
         self._last = time.monotonic()
+        self._num_failed = 0
 
     def __call__(self, result: split_job.SplitResult, done: int, total: int) -> None:
+        self._num_failed += result.status == "failed"  # why is told at the end, once
         if time.monotonic() - self._last > self._EVERY_S:
             self._last = time.monotonic()
-            logging.info("Prepared %d of %d splits, the last one of %s.", done, total, result.task)
+            failed = f", {self._num_failed} of them failed" if self._num_failed else ""
+            logging.info(
+                "%d of %d splits are done%s, the last one of %s.", done, total, failed, result.task
+            )
 
 
 def log_mixture(bound: loading.BoundMixture, left_out: int) -> None:

@@ -114,14 +114,10 @@ def prepare(
     options = _Options(store, data_dir, rows_per_shard, max_malformed_fraction)
     results: dict[tuple[int, str], SplitResult] = {}
     jobs: dict[tuple[int, str], SplitJob] = {}
-    told: set[str] = set()  # a cause that many splits share is logged once; the report counts them
 
     def finish(key: tuple[int, str], result: SplitResult) -> None:
         results[key] = result
-        if result.status == "failed" and result.error not in told:
-            told.add(result.error)
-            logging.error("%s, split %s: %s", result.task, result.split, result.error)
-        elif result.malformed and result.status == "prepared":
+        if result.malformed and result.status == "prepared":
             logging.warning(
                 "%s, split %s: %d malformed rows are left out, the first ones: %s",
                 result.task,
