@@ -77,10 +77,10 @@ def _lineage_lines(violations: "list[held_out_names.Violation]") -> list[str]:
 def _overlap_table(overlaps: "list[held_out_names.Violation]") -> rich.table.Table:
     """The pairs, the worst first; an example of each, for its rows are what one wants to look at."""
     table = rich.table.Table(show_lines=True)
-    table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("of", justify="right", no_wrap=True)
+    table.add_column("rows", justify="right")
+    table.add_column("of", justify="right")
     table.add_column("by n-gram", justify="right")
-    table.add_column("evaluation, training, an example", overflow="fold")
+    table.add_column("evaluation, training, an example")
     for one in overlaps:
         row, training_row, where, words = one.samples[0]
         text = rich.text.Text(f"{one.evaluation} ({one.split})\n{one.training}", style="bold")

@@ -4,14 +4,10 @@ import argparse
 import inspect
 from typing import TYPE_CHECKING
 
-import rich.console
-
 from flantune.commands import shared
 
 if TYPE_CHECKING:
     from flantune.audit.ledger import plan as ledger_lib
-
-_FILE_WIDTH = 200
 
 
 def add(commands: shared.Commands) -> None:
@@ -90,11 +86,6 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     return 0
 
 
-def _console() -> rich.console.Console:
-    """Where tables go: a terminal as it is; a file or pipe has no width that names must fit."""
-    return shared.OUT if shared.OUT.is_terminal else rich.console.Console(width=_FILE_WIDTH)
-
-
 def _show_plan(parsed: argparse.Namespace, bindings: list[str]) -> None:
     from flantune.host import atomic
     from flantune.views import ledger_page, ledger_text, show
@@ -105,7 +96,7 @@ def _show_plan(parsed: argparse.Namespace, bindings: list[str]) -> None:
     if parsed.html:
         atomic.write_text(parsed.html, ledger_page.render(planned))
     view = ledger_text.plan_text(planned)
-    show.write(ledger_text.plan_json(planned), view, as_json=parsed.json, console=_console())
+    show.write(ledger_text.plan_json(planned), view, as_json=parsed.json, console=shared.OUT)
 
 
 def _show_diff(parsed: argparse.Namespace, bindings: list[str]) -> None:
@@ -121,7 +112,7 @@ def _show_diff(parsed: argparse.Namespace, bindings: list[str]) -> None:
     )
     found = ledger_diff.diff(first, second)
     view = ledger_text.diff_text(found)
-    show.write(found.to_json(), view, as_json=parsed.json, console=_console())
+    show.write(found.to_json(), view, as_json=parsed.json, console=shared.OUT)
 
 
 def _show_published(parsed: argparse.Namespace, bindings: list[str]) -> None:
@@ -139,7 +130,7 @@ def _show_published(parsed: argparse.Namespace, bindings: list[str]) -> None:
     if parsed.csv:
         atomic.write_text(parsed.csv, published_text.to_csv(found))
     view = published_text.text(found, parsed.by)
-    show.write(published_text.to_json(found), view, as_json=parsed.json, console=_console())
+    show.write(published_text.to_json(found), view, as_json=parsed.json, console=shared.OUT)
 
 
 def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:
@@ -160,7 +151,7 @@ def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:
     if parsed.html:
         atomic.write_text(parsed.html, ledger_page.render_actual(found))
     view = ledger_actual_text.text(found, parsed.by)
-    show.write(found.to_json(), view, as_json=parsed.json, console=_console())
+    show.write(found.to_json(), view, as_json=parsed.json, console=shared.OUT)
 
 
 def _plan(parsed: argparse.Namespace, bindings: list[str]) -> "ledger_lib.Ledger":

@@ -4,11 +4,7 @@ import argparse
 from collections.abc import Sequence
 import dataclasses
 
-import rich.console
-
 from flantune.commands import shared
-
-_FILE_WIDTH = 200
 
 
 def add(commands: shared.Commands) -> None:
@@ -66,9 +62,8 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
         data = start_vocabulary.followed(data, gin_files.build_optional(configs.InitConfig))
     tasks = (*words.tasks, *parsed.task)
     report = lint.lint(data=data, tasks=tasks, every_task=parsed.all or bool(words.modules))
-    console = shared.OUT if shared.OUT.is_terminal else rich.console.Console(width=_FILE_WIDTH)
     view = lint.text(report, show_all=parsed.notes)
-    show.write(report.as_json(), view, as_json=parsed.json, console=console)
+    show.write(report.as_json(), view, as_json=parsed.json, console=shared.OUT)
     return 1 if report.has_errors else 0
 
 

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-import rich.markup
 import rich.table
 
 from flantune.commands import shared
@@ -72,7 +71,7 @@ def _datasets_table(rows: Sequence[dict[str, Any]]) -> rich.table.Table:
     for row in rows:
         refused = "\n".join(f"{one['template']}: {one['reason']}" for one in row["refused"])
         counts = (row["direct"], row["inversion"], row["choices_in_prompt"])
-        table.add_row(row["task"], *map(str, counts), rich.markup.escape(refused) or "-")
+        table.add_row(row["task"], *map(str, counts), refused or "-")
     return table
 
 
@@ -80,6 +79,5 @@ def _templates_table(rows: Sequence[dict[str, Any]]) -> rich.table.Table:
     table = rich.table.Table("template", "kind", "rows", "rows without a prompt, and why")
     for row in rows:
         without = "\n".join(f"{count:,}: {reason}" for reason, count in row["without"].items())
-        name, reasons = map(rich.markup.escape, (row["template"], without))
-        table.add_row(name, row["kind"], f"{row['rows']:,}", reasons or "-")
+        table.add_row(row["template"], row["kind"], f"{row['rows']:,}", without or "-")
     return table

@@ -18,7 +18,23 @@ from flantune.host import places, traces
 if TYPE_CHECKING:
     from etils import epath
 
-OUT = rich.console.Console()
+_FILE_WIDTH = 200  # columns
+
+
+class _Output(rich.console.Console):
+    """Standard output: as wide as its terminal or COLUMNS; a file or pipe has room for long names."""
+
+    @property  # type: ignore[misc]  # nobody sets it
+    def size(self) -> rich.console.ConsoleDimensions:
+        columns = os.environ.get("COLUMNS", "")
+        if columns.isdigit() and int(columns):
+            return rich.console.ConsoleDimensions(int(columns), super().size.height)
+        if not self.is_terminal:
+            return rich.console.ConsoleDimensions(_FILE_WIDTH, super().size.height)
+        return super().size
+
+
+OUT = _Output()
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 

@@ -30,11 +30,11 @@ from flantune.jobs import gin_files
 FIELDS = ("System", "Size", "Source", "Expected", "Differs", "Hardware", "Time", "Command")
 FOLDER = "gin/runs"
 _FIELD = re.compile(rf"({'|'.join(FIELDS)}): (.*)")
-_WIDE = 140  # columns of a terminal
+_WIDE = 160  # columns of a terminal that hold all of _WIDE_COLUMNS
 _WIDE_COLUMNS = (
     "recipe", "system", "size", "mixture", "steps", "rows", "lengths", "rate", "slice", "least time", "published",
 )  # fmt: skip
-_COLUMNS = ("recipe", "training", "slice, least time", "published")
+_COLUMNS = ("recipe, system, size", "training", "slice, least time", "published")
 _YOURS = "yours"
 
 
@@ -176,10 +176,9 @@ def parse_header(text: str, file: str) -> tuple[str, dict[str, str]]:
 
 
 def table(recipes: Sequence[Recipe], width: int) -> rich.table.Table:
-    """One row for each recipe, a rule between systems; fewer columns for a narrow terminal."""
+    """One row for each recipe, systems set apart; fewer columns for a narrow terminal, with the same in them."""
     is_wide = width >= _WIDE
     view = rich.table.Table(*(_WIDE_COLUMNS if is_wide else _COLUMNS))
-    view.columns[0].no_wrap = True
     for one, after in zip(recipes, [*recipes[1:], None], strict=True):
         is_last = after is None or after.header["System"] != one.header["System"]
         view.add_row(*(_wide_cells(one) if is_wide else _cells(one)), end_section=is_last)
@@ -204,11 +203,11 @@ def _wide_cells(one: Recipe) -> tuple[str, ...]:
 
 def _cells(one: Recipe) -> tuple[str, ...]:
     """The same, what belongs together in one cell."""
-    name, _, _, mixture, steps, rows, lengths, rate, smallest_slice, time, published = _wide_cells(
-        one
+    name, system, size, mixture, steps, rows, lengths, rate, smallest_slice, time, published = (
+        _wide_cells(one)
     )
     training = f"{mixture}\n{steps} x {rows} rows\nof {lengths}\nrate {rate}"
-    return name, training, f"{smallest_slice}\n{time}", published
+    return f"{name}\n{system}, {size}", training, f"{smallest_slice}\n{time}", published
 
 
 def _before(end: str, text: str) -> str:

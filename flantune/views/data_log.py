@@ -49,10 +49,14 @@ def log_mixture(bound: loading.BoundMixture, left_out: int) -> None:
         len(rows),
         left_out,
     )
-    for row in sorted(rows, key=lambda row: -float(str(row["rate"])))[:_TASKS_SHOWN]:
+    rows = sorted(rows, key=lambda row: -float(str(row["rate"])))
+    for row in rows[:_TASKS_SHOWN]:
         logging.info(
             "  %6.2f %%  %s (%s rows)", 100 * float(str(row["rate"])), row["task"], row["rows"]
         )
+    if len(rows) > _TASKS_SHOWN:
+        rest = sum(float(str(row["rate"])) for row in rows[_TASKS_SHOWN:])
+        logging.info("  %6.2f %%  and %d more", 100 * rest, len(rows) - _TASKS_SHOWN)
 
 
 def log_counts(bound: loading.BoundMixture, dataset: "pipeline.TrainDataset") -> None:

@@ -9,7 +9,6 @@ import dataclasses
 import io
 import json
 
-import rich.box
 import rich.console
 import rich.table
 import rich.text
@@ -26,7 +25,6 @@ _LOSS_COUNTS = {  # by weighting, and whether tasks name weights
     ("example", False): "every example once",
     ("example", True): "every example once, times the weight of its task or row",
 }
-_MIN_WIDTH = 24  # of a task's name
 _UNITS = ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e5, 1e3, "k"))
 TASK_HEADER = (
     "task", "rows", "cap", "examples", "%", "tokens", "%", "in", "out", "loss %", "epochs", "cut", "dropped",
@@ -158,21 +156,27 @@ def plan_text(ledger: Ledger) -> rich.console.Group:
     """Facts, tasks, totals and warnings."""
     tasks = by_tokens(ledger)
     header, rows = without_empty(TASK_HEADER, [task_cells(entry) for entry in tasks])
-    shown = rows[:MAX_ROWS]
-    if len(rows) > MAX_ROWS:
-        shown.append([f"and {len(rows) - MAX_ROWS} more", *[""] * (len(header) - 1)])
     parts: list[rich.console.RenderableType] = [table(("ledger", ""), facts(ledger))]
     if ledger.unfit:
         parts.append(rich.text.Text(unfit_line(ledger), style="bold red"))
-        parts.append(table(UNFIT_HEADER, unfit_rows(ledger)[:MAX_ROWS]))
-    parts.append(table(header, shown))
+        parts.append(table(UNFIT_HEADER, _shortened(unfit_rows(ledger))))
+    parts.append(table(header, _shortened(rows)))
     for name, totals in totals_of(ledger):
-        parts.append(table((name, *TOTAL_HEADER[1:]), map(total_cells, totals[:MAX_ROWS])))
+        parts.append(table((name, *TOTAL_HEADER[1:]), _shortened(map(total_cells, totals))))
     lost = lost_rows(ledger)
     if lost:
-        parts.append(table(LOST_HEADER, lost[:MAX_ROWS], text_columns=(0, 1)))
+        parts.append(table(LOST_HEADER, _shortened(lost), text_columns=(0, 1)))
     parts += [rich.text.Text(line) for line in _caution_lines(ledger)]
     return rich.console.Group(*parts)
+
+
+def _shortened(rows: Iterable[Sequence[str]]) -> list[Sequence[str]]:
+    """As many rows as a terminal takes, and how many more there are."""
+    rows = list(rows)
+    more = len(rows) - MAX_ROWS
+    if more <= 0:
+        return rows
+    return [*rows[:MAX_ROWS], [f"and {more} more (--json has all)", *[""] * (len(rows[0]) - 1)]]
 
 
 def cautions(ledger: Ledger) -> dict[str, list[str]]:
@@ -289,14 +293,11 @@ def table(
     text_columns: Sequence[int] = (0,),
 ) -> rich.table.Table:
     """A table whose columns are numbers, but for some."""
-    made = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    made = rich.table.Table()
     is_pair = len(header) == 2
     for position, name in enumerate(header):
         is_text = is_pair or position in text_columns
-        justify: rich.console.JustifyMethod = "left" if is_text else "right"
-        # Where a terminal is narrow, texts break: a number in two lines is another number.
-        made.add_column(name, justify=justify, overflow="fold", no_wrap=not is_text)
-    made.columns[0].min_width = 0 if is_pair else _MIN_WIDTH
+        made.add_column(name, justify="left" if is_text else "right")
     for row in rows:
         made.add_row(*(rich.text.Text(cell) for cell in row))
     return made

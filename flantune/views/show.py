@@ -12,7 +12,7 @@ import rich.text
 
 from flantune.data.store import prepare
 from flantune.evaluation.results import Results
-from flantune.views import evaluation_text, report
+from flantune.views import evaluation_text, report, whole_tables
 
 _MAX_ROWS = 60
 
@@ -24,11 +24,11 @@ def write(
     as_json: bool,
     console: rich.console.Console,
 ) -> None:
-    """Writes `value` as JSON or `view` as it stands."""
+    """Writes `value` as JSON, or `view` with its tables whole at the console's width."""
     if as_json:
         console.file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     else:
-        console.print(view)
+        console.print(whole_tables.whole(view), highlight=False)
 
 
 def write_lines(value: object, lines: str, *, as_json: bool, console: rich.console.Console) -> None:
@@ -151,9 +151,7 @@ def _example_panel(item: dict[str, Any]) -> rich.panel.Panel:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> rich.table.Table:
-    table = rich.table.Table(show_lines=any("\n" in cell for row in rows for cell in row))
-    for position, name in enumerate(header):
-        table.add_column(name, overflow="fold", no_wrap=position == 0)
+    table = rich.table.Table(*header)
     for row in rows:
         # Text, because a prompt's brackets are no markup.
         table.add_row(*(rich.text.Text(str(cell)) for cell in row))

@@ -211,7 +211,7 @@ def test_the_command_lists_every_run_file(capsys, monkeypatch):
     status, printed = run(capsys)
     assert status == 0
     assert not [name for name in NAMES if name not in printed.out]
-    (line,) = [line for line in printed.out.splitlines() if " t0_xxl " in line]
+    (line,) = [line for line in printed.out.splitlines() if line.startswith("t0_xxl ")]
     for cell in ("t0_train", "12,200", "1,024", "1024 + 256", "0.001", "h100:", "65.2"):
         assert cell in line
 
