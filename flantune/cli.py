@@ -33,6 +33,7 @@ from flantune.commands import (
     show,
     train,
     vocab,
+    words,
 )
 from flantune.host import allocator, error_text, libtpu
 
@@ -67,6 +68,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(
         prog="flantune", description="FLAN-style multi-task instruction tuning of T5 in JAX."
     )
+    parser.add_argument("--version", action=words.Version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (
         init,
@@ -90,5 +92,5 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         promptsource,
     ):
         module.add(commands)
-    bindings = [word.removeprefix("--gin.") for word in arguments if word.startswith("--gin.")]
-    return parser.parse_args([w for w in arguments if not w.startswith("--gin.")]), bindings
+    own, bindings = words.split(arguments)
+    return words.parse(parser, commands.choices, own), bindings

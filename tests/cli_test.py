@@ -331,6 +331,24 @@ def test_show_renders_a_setting_and_says_what_was_chosen(capsys):
     assert "Did you mean 'few_shot'" in fails(capsys, *arguments[:3], "--setting", "fewshot")
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["tiny_run.gin cli:short -n 1", "-n 1 tiny_run.gin cli:short", "tiny_run.gin -n 1 cli:short"],
+)
+def test_flags_stand_in_any_order(capsys, words):
+    assert cli.main(["show", *words.split(), "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert (value["task"], len(value["examples"])) == ("cli:short", 1)
+
+
+def test_a_source_that_is_not_there_is_told_once(capsys, tmp_path):
+    arguments = ["--data_dir", str(tmp_path), "--prepared_dir", str(tmp_path / "store")]
+    assert cli.main(["train", "tiny_run.gin", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.count("[cli:long, train]") == 1
+    assert said.count("'long.jsonl'") == 2  # and of the other split
+
+
 def test_show_needs_no_run_file(capsys):
     assert cli.main(["show", "cli_test_tasks", "--modules", "cli_test_tasks", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]

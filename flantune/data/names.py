@@ -5,8 +5,10 @@ import difflib
 
 
 def closest(name: str, known: Collection[str], count: int = 3) -> list[str]:
-    """Up to `count` of the known names that look most like `name`."""
-    return difflib.get_close_matches(name, list(known), n=count, cutoff=0.5)
+    """Up to `count` of the known names that look most like `name`, the closest first: none that is much further than it."""
+    near = difflib.get_close_matches(name, list(known), n=count, cutoff=0.5)
+    likeness = [difflib.SequenceMatcher(None, one, name).ratio() for one in near]
+    return [one for one, ratio in zip(near, likeness, strict=True) if ratio >= likeness[0] - 0.1]
 
 
 def unknown(who: str, name: str, known: Collection[str]) -> str:

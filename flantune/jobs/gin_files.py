@@ -4,7 +4,7 @@ Gin binds the dataclasses of `configs/` and the functions of `experiments.py`, n
 raises `ValueError` in one sentence. Read `cli.py` next.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import functools
 import inspect
@@ -19,7 +19,7 @@ from absl import logging
 from flantune import configs
 from flantune.data import names
 from flantune.host import shipped
-from flantune.jobs import gin_package
+from flantune.jobs import gin_names, gin_package
 
 try:
     import gin
@@ -55,6 +55,7 @@ def parse(files: Sequence[str], bindings: Sequence[str], *, paths: Sequence[str]
     """
     folders = search_paths(paths)
     found = [_find(file, folders) for file in files]
+    assignments = [_assignment(binding) for binding in bindings]
     gin.clear_config()
     gin_config._LOCATION_PREFIXES[:] = [""]  # gin only ever adds search paths
     # Gin's other reader takes a path for a Python package, and reports an error for each search path without the file.
@@ -68,7 +69,7 @@ def parse(files: Sequence[str], bindings: Sequence[str], *, paths: Sequence[str]
                 _check_includes(_text_of(source), source, folders)
                 gin.parse_config_file(source, print_includes_and_imports=False)
             source = _COMMAND_LINE
-            gin.parse_config(_HEADER + "\n".join(_assignment(binding) for binding in bindings))
+            gin.parse_config(_HEADER + "\n".join(assignments))
         gin.finalize()
     except tokenize.TokenError as error:  # an open bracket; tells the line after the last one
         raise ValueError(
@@ -214,8 +215,13 @@ def _configurable(function: Callable[..., T]) -> Callable[..., T]:
 
 
 def _no_binding(owner: str, missing: Sequence[str]) -> str:
-    wanted = " and ".join(f"{owner}.{name}" for name in missing)
-    return f"No file or flag binds {wanted}. Give --gin.{owner}.{missing[0]}=VALUE or bind it in the run file."
+    *others, last = [f"{gin_names.short(owner)}.{name}" for name in missing]
+    wanted = f"{', '.join(others)} and {last}" if others else last
+    first = others[0] if others else last
+    them = "them" if others else f"{owner}.{last.rpartition('.')[2]}"
+    return (
+        f"No file or flag binds {wanted}. Give --gin.{first}=VALUE or bind {them} in the run file."
+    )
 
 
 def config_of(hint: object) -> type | None:
@@ -269,12 +275,18 @@ def _find(file: str, folders: Sequence[pathlib.Path]) -> str:
         if (folder / file).is_file():
             _log_what_it_hides(folder / file, shipped.folder() / file)
             return str(folder / file)
-    candidates = [
-        str(path.relative_to(folder))
-        for folder in folders
-        for path in sorted((folder / "gin").rglob("*.gin"))
-    ]
-    raise ValueError(names.unknown("You asked for the gin file", file, dict.fromkeys(candidates)))
+    known = dict.fromkeys(_beside(pathlib.Path(file), folders))
+    raise ValueError(names.unknown("You asked for the gin file", file, known))
+
+
+def _beside(file: pathlib.Path, folders: Sequence[pathlib.Path]) -> Iterator[str]:
+    """Gin files that a wrong path may mean, as one would write them: in its folder, in the search paths and their gin/."""
+    for folder in (pathlib.Path(), *folders):
+        yield from (
+            str(file.parent / path.name) for path in sorted((folder / file.parent).glob("*.gin"))
+        )
+        for path in (*sorted(folder.glob("*.gin")), *sorted((folder / "gin").rglob("*.gin"))):
+            yield str(path.relative_to(folder))
 
 
 @functools.cache
@@ -322,16 +334,11 @@ def _assignment(binding: str) -> str:
     name, equals, value = binding.partition("=")
     if not equals or not name.strip():
         raise ValueError(
-            f"{binding!r} must be NAME=VALUE, for example experiments.train.num_steps=100."
+            f"{binding!r} must be NAME=VALUE, for example --gin.experiments.train.num_steps=100."
         )
     if not _is_literal(value):
         value = repr(value)
-    owner = name.strip().rpartition("/")[2].split(".")[0]
-    module = {"configs": "", "experiments": ""}.get(owner)
-    if module is None:
-        module = "configs." if owner in configs.__all__ else "experiments."
-        name = re.sub(r"[^/]+$", lambda match: module + match.group(0), name.strip())
-    return f"{name.strip()} = {value}"
+    return f"{gin_names.full(name)} = {value}"
 
 
 def _is_literal(text: str) -> bool:
@@ -349,14 +356,20 @@ def _explain(error: Exception, source: str) -> str:
     text = " ".join(str(error).split())
     match = re.search(r"(?:No configurable matching '|Couldn't resolve selector )([\w./]+)", text)
     if match:
-        return names.unknown(f"{_place(text, source)} binds", match.group(1), _configurables())
+        known = gin_names.parameters()
+        return names.unknown(f"{_place(text, source)} binds", match.group(1), known)
     match = re.search(
         r"(?:Configurable|configurable) '([^']+)' (?:doesn't|does not) (?:have|take)", text
     )
     parameter = re.search(r"parameter named '([^']+)'", text)
     if match and parameter:
         owner = match.group(1).rpartition(".")[2]
-        known = _configurables().get(owner) or ()
+        known = {
+            one: ()
+            for name, own in gin_names.parameters().items()
+            if name.endswith(f".{owner}")
+            for one in own
+        }
         return names.unknown(
             f"{_place(text, source)} binds {match.group(1)} to the parameter",
             parameter.group(1),
@@ -375,20 +388,3 @@ def _place(text: str, source: str) -> str:
     if match:
         return f"{match.group(1)}, line {match.group(2)},"
     return source[:1].upper() + source[1:] if source == _COMMAND_LINE else source
-
-
-def _configurables() -> dict[str, tuple[str, ...]]:
-    """What gin may bind: short and full names, each with its parameters."""
-    from flantune import experiments  # imports this module's users: kept out of the import path
-
-    found = {name: getattr(configs, name) for name in configs.__all__}
-    found = {f"configs.{name}": item for name, item in found.items() if item in _CONFIGS}
-    found |= {
-        f"experiments.{name}": item
-        for name, item in vars(experiments).items()
-        if inspect.isfunction(item)
-        and not name.startswith("_")
-        and item.__module__ == experiments.__name__
-    }
-    known = {name: tuple(inspect.signature(item).parameters) for name, item in found.items()}
-    return known | {name.rpartition(".")[2]: parameters for name, parameters in known.items()}
