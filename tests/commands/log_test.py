@@ -60,11 +60,3 @@ def test_other_packages_only_warn(capsys):
     assert [line[9:] for line in capsys.readouterr().err.splitlines()] == [
         "warning: a warning of another package"
     ]
-
-
-def test_the_file_has_the_level_of_each_line(tmp_path):
-    handler = log.to_file(tmp_path / "log.txt")
-    std_logging.getLogger().addHandler(handler)
-    logging.warning("careful")
-    handler.close()
-    assert (tmp_path / "log.txt").read_text().rstrip().endswith("WARNING careful")
