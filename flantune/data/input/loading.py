@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from flantune.data.input import pipeline
 
 _PREFETCH_BATCHES = 4
+_TASKS_SHOWN = 3
 
 
 def data_dir(config: DataConfig) -> pathlib.Path:
@@ -158,12 +159,28 @@ def bind_mixture(
         member: _member(catalog, store, member, split, templates)
         for member in catalog.members(name)
     }
+    _check_rows(name, split, members.values())
     rates = shares(catalog, name, members, mean_length)
     return BoundMixture(
         name=name,
         members=tuple(members[member] for member in rates),
         rates=tuple(rates.values()),
         absent=catalog.absent(name),
+    )
+
+
+def _check_rows(name: str, split: str, members: Collection[members_lib.Member]) -> None:
+    """Raises ValueError, with what became of the rows, where no member has any."""
+    if any(len(member.reader) for member in members):
+        return
+    manifests = {member.task.name: member.reader.manifest for member in members}
+    told = [
+        f"{task} (to_fields dropped {manifest.dropped:,}, and {manifest.malformed.count:,} are malformed)"
+        for task, manifest in manifests.items()
+    ]
+    more = f" and {len(told) - _TASKS_SHOWN} more" if told[_TASKS_SHOWN:] else ""
+    raise ValueError(
+        f"Mixture {name!r} has no example: the split {split!r} has no rows in {', '.join(told[:_TASKS_SHOWN])}{more}."
     )
 
 

@@ -48,7 +48,7 @@ class FileSource:
         for spec in self._specs(split):
             name, start, stop = formats.parse_slice(spec)
             path = existing(name, data_dir, type(self).__name__)
-            found = formats.take(functools.partial(self._parse, path), start, stop)
+            found = formats.take(functools.partial(self._parse, path), start, stop, path)
             yield from self._expand(found)
 
     def fingerprint(self, split: str, data_dir: pathlib.Path) -> str | None:

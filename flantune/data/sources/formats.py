@@ -66,15 +66,33 @@ def slice_texts(spec: str) -> tuple[str, str, str] | None:
 
 
 def take(
-    read: Callable[[], Iterator[Record]], start: int | None, stop: int | None
+    read: Callable[[], Iterator[Record]], start: int | None, stop: int | None, place: object
 ) -> Iterator[Record]:
     """The records [start:stop] of what `read()` gives, as a Python slice; malformed records count too.
 
     Negative bounds cost a second reading: the first one counts.
+
+    Args:
+        place: what is read, for the error.
+
+    Raises:
+        ValueError: the slice takes none of the records that are there.
     """
+    first, last = start, stop
     if min(start or 0, stop or 0) < 0:
-        start, stop, _ = slice(start, stop).indices(sum(1 for _ in read()))
-    return itertools.islice(read(), start, stop)
+        first, last, _ = slice(start, stop).indices(sum(1 for _ in read()))
+    taken = itertools.islice(read(), first, last)
+    record = next(taken, None)
+    if record is not None:
+        yield record
+        yield from taken
+        return
+    count = sum(1 for _ in read())
+    if count:
+        bounds = ":".join("" if bound is None else str(bound) for bound in (start, stop))
+        raise ValueError(
+            f"The slice [{bounds}] of {place} takes no row: it has {count:,}, numbered from 0."
+        )
 
 
 def read_lines(path: epath.Path, *, encoding: str, column: str) -> Iterator[Record]:

@@ -77,7 +77,8 @@ class HuggingFace:
         """Rows of a split with their places."""
         name, start, stop = formats.parse_slice(self._spec(split))
         paths = split_files(files.existing(self.folder, data_dir, type(self).__name__), name)
-        return formats.take(functools.partial(self._parse, paths), start, stop)
+        place = f"{self.folder}, split {name!r},"
+        return formats.take(functools.partial(self._parse, paths), start, stop, place)
 
     def fingerprint(self, split: str, data_dir: pathlib.Path) -> str | None:
         """Of the names, sizes and change times of the split's files."""

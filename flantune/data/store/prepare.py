@@ -16,7 +16,12 @@ from typing import Any
 
 from absl import logging
 
-from flantune.data import fields as fields_lib, fingerprint as fingerprint_lib, task as task_lib
+from flantune.data import (
+    fields as fields_lib,
+    fingerprint as fingerprint_lib,
+    sources,
+    task as task_lib,
+)
 from flantune.data.store import (
     manifest as manifest_lib,
     reader as store_lib,
@@ -31,7 +36,7 @@ Progress = Callable[
     [SplitResult, int, int], None
 ]  # a result, how many are done, how many there are
 _ROWS_PER_SHARD = 50_000  # what a kill costs at most; a shard of this many NI rows has 20 MB
-_CAUSES_SHOWN = 3
+_SHOWN = 3  # causes of failures in an error, and splits of a cause
 _MAX_BATCH = 16  # splits that a worker gets at once: enough to hide the round trip of about 1 ms
 
 
@@ -51,10 +56,11 @@ class PrepareReport:
         causes: dict[str, list[str]] = {}
         for result in self.failed:
             causes.setdefault(result.error, []).append(f"{result.task}, {result.split}")
-        return [
-            f"[{splits[0]}{f' and {len(splits) - 1} more' if splits[1:] else ''}] {error}"
-            for error, splits in causes.items()
-        ]
+        told = []
+        for error, splits in causes.items():
+            more = f"; and {len(splits) - _SHOWN} more" if splits[_SHOWN:] else ""
+            told.append(f"[{'; '.join(splits[:_SHOWN])}{more}] {error}")
+        return told
 
     def as_json(self) -> dict[str, Any]:
         """Counts, and a sentence for each cause of failures."""
@@ -79,10 +85,10 @@ class PrepareReport:
         """Raises ValueError, with the first causes, where a split could not be prepared."""
         if self.failed:
             causes = self.failures()
-            more = f" And {len(causes) - _CAUSES_SHOWN} more." if causes[_CAUSES_SHOWN:] else ""
+            more = f" And {len(causes) - _SHOWN} more." if causes[_SHOWN:] else ""
             raise ValueError(
                 f"{len(self.failed)} of {len(self.results)} splits cannot be prepared. "
-                f"{' '.join(causes[:_CAUSES_SHOWN])}{more}"
+                f"{' '.join(causes[:_SHOWN])}{more}"
             )
 
 
@@ -117,14 +123,7 @@ def prepare(
 
     def finish(key: tuple[int, str], result: SplitResult) -> None:
         results[key] = result
-        if result.malformed and result.status == "prepared":
-            logging.warning(
-                "%s, split %s: %d malformed rows are left out, the first ones: %s",
-                result.task,
-                result.split,
-                result.malformed,
-                "; ".join(result.problems),
-            )
+        _log(result)
         if on_progress is not None:
             on_progress(result, len(results), len(wanted))
 
@@ -141,6 +140,28 @@ def prepare(
     return PrepareReport(
         results=tuple(results[key] for key in wanted), seconds=time.monotonic() - started
     )
+
+
+def _log(result: SplitResult) -> None:
+    """Logs what a reader must know of a split that is prepared; why others failed, the report says."""
+    if result.status == "failed":
+        return
+    if result.malformed and result.status == "prepared":
+        logging.warning(
+            "%s, split %s: %d malformed rows are left out, the first ones: %s",
+            result.task,
+            result.split,
+            result.malformed,
+            "; ".join(result.problems),
+        )
+    if not result.rows:
+        logging.warning(
+            "%s, split %s, has no rows: to_fields dropped %d, and %d are malformed.",
+            result.task,
+            result.split,
+            result.dropped,
+            result.malformed,
+        )
 
 
 def _check_store(store: store_lib.Store, job: SplitJob) -> None:
@@ -190,7 +211,10 @@ def _check(task: task_lib.InstructionTask, split: str, options: _Options) -> Spl
         manifest = options.store.manifest(task, split)
         if manifest is None or not _is_fresh(job, manifest, options.store):
             return job
-        fields_lib.check_needed(task.name, job.needed_fields, manifest.schema)
+        if manifest.rows:
+            fields_lib.check_needed(task.name, job.needed_fields, manifest.schema)
+        elif job.source_fingerprint is not None:  # raises where a slice takes nothing of its file
+            next(sources.records(job.source, split, options.data_dir), None)
         for name in manifest.schema:
             fields_lib.check_known(task.name, job.known_fields, name)
         split_job.check_malformed(job, manifest)

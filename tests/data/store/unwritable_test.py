@@ -225,7 +225,7 @@ def test_one_cause_of_many_splits_is_told_once(tmp_path, caplog, monkeypatch):
     assert len(report.failed) == 5
     told = "/data/rows.jsonl: permission denied (unwritable_test.py, line "
     (failure,) = report.as_json()["failures"]
-    assert failure.startswith(f"[t:0, train and 4 more] {told}"), failure
+    assert failure.startswith(f"[t:0, train; t:1, train; t:2, train; and 2 more] {told}"), failure
     with pytest.raises(ValueError, match="5 of 5 splits cannot be prepared") as raised:
         report.raise_if_failed()
     assert str(raised.value).count("permission denied") == 1
