@@ -281,17 +281,20 @@ def describe(
     split: str | None = None,
     num_examples: int = 3,
     seed: int = 0,
+    template: int | None = None,
     init: InitConfig | None = None,
 ) -> dict[str, object]:
     """What a module ("tasks.sst2"), mixture or task (with its setting) holds; the run's mixture unless `name` says.
 
-    Prepares what is missing. The value has one of the keys "module", "mixture" and "task", and "rows" of the first two.
+    Prepares what is missing. The value has one of the keys "module", "mixture" and "task", and "rows" of the first two;
+    without a name and a mixture it has "modules", a row for each.
 
     Args:
         name: what to describe; None: the run's mixture. The command line gives it, as it does the others.
         split: of rows and examples; None: the run's.
         num_examples: rendered examples of a task.
         seed: of the choices that they show.
+        template: the one wording of a task to show; None: all.
     """
     from flantune.audit import describe as describe_lib
     from flantune.data import catalog as catalog_lib, names as names_lib
@@ -305,9 +308,13 @@ def describe(
         data = run_vocabulary.named(data, init, None)
     name, split = name or data.mixture, split or data.split
     store = loading.open_store(data)
+    if not name:
+        catalog = catalog_lib.load(data.modules, store, loading.data_dir(data))
+        return {"modules": describe_lib.modules(catalog)}
     if name in data.modules:
         catalog = catalog_lib.load([name], store, loading.data_dir(data))
-        return {"module": name, "rows": describe_lib.module(catalog, name)}
+        rows = describe_lib.module(catalog, name)
+        return {"module": name, "rows": rows, "mixtures": describe_lib.mixtures(name)}
     catalog = loading.load_catalog(data, store, [name])
     preparation.fill(catalog, store, data, [(name, split)]).raise_if_failed()
     if name in catalog.mixtures or names_lib.is_pattern(name):
@@ -318,7 +325,9 @@ def describe(
         return {"mixture": name, "rows": bound.table()}
     bound = loading.bind_mixture(catalog, store, name, split=split, templates="all")
     vocabulary = preparation.vocabulary(catalog, store, data, bound)
-    return describe_lib.task(bound, vocabulary, data, num_examples=num_examples, seed=seed)
+    return describe_lib.task(
+        bound, vocabulary, data, num_examples=num_examples, seed=seed, template=template
+    )
 
 
 def train_vocabulary(

@@ -7,8 +7,8 @@ from flantune.commands import shared
 
 def add(commands: shared.Commands) -> None:
     about = (
-        "Show a module's tasks, a mixture's tasks and shares, or a task's templates and rendered examples. Without a run "
-        "file, every module of tasks/ is searched."
+        "Show a module's tasks and mixtures, a mixture's tasks and shares, or a task's templates and rendered examples. "
+        "Without a run file, every module of tasks/ and of this folder is searched; without a name, they are listed."
     )
     parser = shared.command(commands, "show", _run, about, files="[RUN.gin] [NAME]")
     parser.add_argument(
@@ -20,6 +20,12 @@ def add(commands: shared.Commands) -> None:
     )
     parser.add_argument(
         "--setting", help="prompt setting of a task, for example few_shot.no_options"
+    )
+    parser.add_argument(
+        "--template",
+        type=shared.whole_number(0),
+        metavar="N",
+        help="show this wording of a task alone",
     )
     parser.add_argument("--split", help="split of rows and examples (default: the run's)")
     parser.add_argument("--seed", type=int, default=0, help="of the choices made (default: 0)")
@@ -43,8 +49,8 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     if parsed.modules:
         modules = tuple(parsed.modules.split(","))
         bindings = [f"configs.DataConfig.modules={modules!r}", *bindings]
-    shared.parse_gin(parsed, bindings, defaults=[] if not names else _defaults(names[0]))
     name = names[0] if names else None
+    shared.parse_gin(parsed, bindings, defaults=_defaults(name))
     if parsed.setting is not None:
         if name is None:
             raise ValueError(
@@ -56,6 +62,7 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
         name=name,
         split=parsed.split,
         num_examples=parsed.num_examples,
+        template=parsed.template,
         seed=parsed.seed,
     )
     value = job()
@@ -63,12 +70,12 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     return 0
 
 
-def _defaults(name: str) -> list[str]:
-    """Bindings instead of a run file: all modules, bytes, lengths in which most prompts fit."""
-    modules = (name,) if ":" not in name and "." in name else shared.modules_of()
+def _defaults(name: str | None) -> list[str]:
+    """Bindings instead of a run file: the module of that name or all, bytes, lengths in which most prompts fit."""
+    is_module = name is not None and shared.is_module_of_tasks(name)
     values = {
         "mixture": "",
-        "modules": modules,
+        "modules": (name,) if is_module else (*shared.modules_of(), *shared.modules_here()),
         "vocabulary": "bytes",
         "inputs_length": 4096,
         "targets_length": 1024,

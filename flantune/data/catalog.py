@@ -32,6 +32,7 @@ _ENTRIES: dict[str, tuple[type, ...]] = {
     "MIXTURES": (mixture_lib.Mixture,),
     "PLANS": (HeldOutPlan,),
 }
+_MODULES_SHOWN = 5
 EXPORTS = ("TASKS", "MIXTURES", "SETTINGS", "PLANS")
 
 
@@ -47,7 +48,12 @@ class Catalog:
     origins: Mapping[str, tuple[str, ...]] = dataclasses.field(
         default_factory=dict
     )  # modules of each task
-    problems: tuple[str, ...] = ()  # families of which no task was found
+    problems: tuple[
+        str, ...
+    ] = ()  # families of which no task was found, and what else is not there
+    empty_families: Mapping[str, str] = dataclasses.field(
+        default_factory=dict
+    )  # their problems, by name
     may_be_absent: frozenset[str] = frozenset()  # tasks and "family:*" that mixtures do without
 
     def task(self, name: str) -> task_lib.InstructionTask:
@@ -80,7 +86,8 @@ class Catalog:
         try:
             return rates_lib.members(self._as_mixture(name), self._book())
         except KeyError as error:
-            raise KeyError(" ".join([error.args[0], *self.problems])) from error
+            said = error.args[0]
+            raise KeyError(" ".join([said, *self._problems_with(said)])) from error
 
     def setting(self, name: str) -> prompting.PromptSetting:
         """The setting of a member, "family:dataset#setting".
@@ -176,8 +183,19 @@ class Catalog:
         return alone
 
     def _unknown(self, who: str, name: str) -> str:
-        sentence = names_lib.unknown(who, name, [*self.mixtures, *self.tasks])
-        return f"{sentence} Modules searched: {', '.join(self.modules)}."
+        sentence = names_lib.unknown(who, name, [*self.mixtures, *self.tasks, *self.modules])
+        searched = ", ".join(self.modules[:_MODULES_SHOWN])
+        more = len(self.modules) - _MODULES_SHOWN
+        return f"{sentence} Modules searched: {searched}{f' and {more} more' if more > 0 else ''}."
+
+    def _problems_with(self, sentence: str) -> list[str]:
+        """The problems that may be why a sentence says that a name does not exist: of other families they are not."""
+        others = {
+            problem
+            for family, problem in self.empty_families.items()
+            if f"{family}:" not in sentence
+        }
+        return [problem for problem in self.problems if problem not in others]
 
 
 def load(
@@ -202,7 +220,7 @@ def load(
     plans: dict[str, HeldOutPlan] = {}
     origins: dict[str, tuple[str, ...]] = {}
     homes: dict[tuple[str, str], str] = {}  # the module that defines the thing of a kind and name
-    problems: list[str] = []
+    empty_families: dict[str, str] = {}
     absent: set[str] = set()
     for module in modules:
         exported = _import(module)
@@ -215,7 +233,7 @@ def load(
                 continue
             found = _tasks_of(entry, store, data_dir)
             if not found:
-                problems.append(
+                empty_families[entry.name] = (
                     f"No task of the family {entry.name!r} was found below {data_dir} (--data_dir or FLANTUNE_DATA_DIR) "
                     f"or in the prepared store {os.fspath(store.root)}."
                 )
@@ -236,7 +254,8 @@ def load(
         settings=settings,
         plans=plans,
         origins=origins,
-        problems=tuple(problems),
+        problems=tuple(empty_families.values()),
+        empty_families=empty_families,
         may_be_absent=frozenset(absent),
     )
 

@@ -36,13 +36,20 @@ def load(name: str) -> types.ModuleType:
 
 
 def names(package: str) -> tuple[str, ...]:
-    """Names of all modules of a package, such as "tasks".
+    """Names of all modules of a package, such as "tasks", and of the packages in it, which are not imported for that.
 
     Raises:
         ImportError: there is no such package.
     """
-    folders = load(package).__path__
-    return tuple(sorted(f"{package}.{module.name}" for module in pkgutil.iter_modules(folders)))
+    return tuple(sorted(_names(package, [pathlib.Path(path) for path in load(package).__path__])))
+
+
+def _names(package: str, folders: list[pathlib.Path]) -> Iterator[str]:
+    for module in pkgutil.iter_modules(map(str, folders)):
+        name = f"{package}.{module.name}"
+        yield name
+        if module.ispkg:
+            yield from _names(name, [folder / module.name for folder in folders])
 
 
 def about_plain_file() -> str:

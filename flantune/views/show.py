@@ -15,6 +15,7 @@ from flantune.evaluation.results import Results
 from flantune.views import evaluation_text, report, whole_tables
 
 _MAX_ROWS = 60
+_MAX_MEMBERS = 5  # of a mixture
 
 
 def write(
@@ -87,9 +88,48 @@ def description(value: dict[str, Any]) -> rich.console.RenderableType:
     """What `experiments.describe` found, for a terminal."""
     if "mixture" in value:
         return mixture_table(value["rows"])
+    if "modules" in value:
+        return _modules_table(value["modules"])
     if "module" in value:
-        return _module_table(value["rows"])
+        tables = []
+        if value["rows"] or not value["mixtures"]:
+            tables.append(_module_table(value["rows"]))
+        if value["mixtures"]:
+            tables.append(_mixtures_table(value["mixtures"]))
+        return rich.console.Group(*tables)
     return _task_text(value)
+
+
+def _modules_table(rows: Sequence[dict[str, Any]]) -> rich.table.Table:
+    table = rich.table.Table("module")
+    for name in ("tasks", "mixtures"):
+        table.add_column(name, justify="right")
+    table.add_column("about")
+    for row in rows:
+        absent = " Its files are not in the data directory." if row["absent"] else ""
+        counts = (f"{row['tasks']:,}", f"{row['mixtures']:,}")
+        table.add_row(row["module"], *counts, row["about"] + absent)
+    return table
+
+
+def _mixtures_table(rows: Sequence[dict[str, Any]]) -> rich.table.Table:
+    cells = [
+        (
+            row["mixture"],
+            _listed(row["members"])
+            + (f"; not {_listed(row['exclude'])}" if row["exclude"] else ""),
+            row["unit"],
+            row["held_out"] or "",
+        )
+        for row in rows
+    ]
+    return _table(("mixture", "members", "rates count", "held-out plan"), cells)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - _MAX_MEMBERS
+    return ", ".join(names[:_MAX_MEMBERS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _module_table(rows: Sequence[dict[str, Any]]) -> rich.table.Table:
@@ -140,6 +180,8 @@ def _example_panel(item: dict[str, Any]) -> rich.panel.Panel:
         if item[key]:
             shown = [repr(part) for part in item[key] if part]
             choices.append(f"{key.replace('_', ' ')} {' '.join(shown)}")
+    num_references = len(item["references"])
+    choices.append(f"{num_references} reference{'s' if num_references != 1 else ''}")
     choices.append(f"{item['inputs_tokens']} + {item['targets_tokens']} tokens, {item['fit']}")
     text = rich.text.Text(item["inputs"])
     text.stylize("dim", 0, len(item["inputs"]) - len(item["query"]))

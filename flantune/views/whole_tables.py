@@ -100,12 +100,13 @@ class _Folding:
 
     def _laid_out(self, columns: Sequence[_Column], widths: Sequence[int]) -> rich.table.Table:
         has_lines = any("\n" in text.plain for column in columns for text in column.texts)
+        is_pair = len(columns) == 2  # labels set its rows apart
         made = rich.table.Table(
             box=rich.box.SIMPLE_HEAD,
             show_edge=False,
             pad_edge=False,
             padding=(0, _GAP - 1, 0, 0),  # the box has a blank between columns, too
-            show_lines=self._table.show_lines or has_lines,
+            show_lines=self._table.show_lines or (has_lines and not is_pair),
         )
         for column, width in zip(columns, widths, strict=True):
             made.add_column(column.texts[0], width=width, justify=column.justify, overflow="fold")
