@@ -162,15 +162,20 @@ def evaluate(
     catalog, store = preparation.opened(
         data, preparation.splits_read(data, evaluation, train=False)
     )
-    params, found_step, network, vocabulary, device_mesh = assembly.restore(
-        checkpoint, model, data, mesh, step, init
-    )
+    loaded = assembly.restore(checkpoint, model, data, mesh, step, init)
     evaluator = assembly.make_evaluator(
-        catalog, store, data, evaluation, network, vocabulary, device_mesh, decoding
+        catalog,
+        store,
+        data,
+        evaluation,
+        loaded.network,
+        loaded.vocabulary,
+        loaded.mesh,
+        decoding,
     )
     if evaluator is None:
         raise ValueError("EvalConfig.suites is empty: there is nothing to evaluate.")
-    tuned = evaluator.evaluate(params, found_step)
+    tuned = evaluator.evaluate(loaded.params, loaded.step)
     results = assembly.with_baselines(evaluator, tuned, None)
     if jax.process_index() != 0:
         return results
@@ -200,25 +205,13 @@ def infer(
         batch_size: prompts decoded together.
         max_decode_length: tokens of a prediction at most; None: DataConfig.targets_length.
     """
-    from flantune.inference import predictor as predictor_lib
     from flantune.runs import assembly
 
     configs.check_whole("experiments.infer.batch_size", batch_size)
     if max_decode_length is not None:
         configs.check_whole("experiments.infer.max_decode_length", max_decode_length)
-    params, _, network, vocabulary, device_mesh = assembly.restore(
-        checkpoint, model, data, mesh, step, init
-    )
-    predictor = predictor_lib.Predictor(
-        model=network,
-        vocabulary=vocabulary,
-        batch_size=min(batch_size, max(1, len(prompts))),
-        inputs_length=data.inputs_length,
-        max_decode_length=max_decode_length or data.targets_length,
-        how=decoding,
-        mesh=device_mesh,
-    )
-    return predictor.predict(params, prompts)
+    loaded = assembly.restore(checkpoint, model, data, mesh, step, init, decoding)
+    return loaded.predict(prompts, batch_size=batch_size, max_decode_length=max_decode_length)
 
 
 def compile(

@@ -1,6 +1,6 @@
 """What batches of prompts need, whatever is done with them: ids, few lengths, rows split over devices.
 
-`predictor.py` generates from such batches, `scoring.py` scores given texts.
+`predictor.py` generates from such batches, `scoring.py` scores given texts, `embedding.py` gives what the encoder makes of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,9 +72,12 @@ def padded(
 
 
 def prompt_ids(
-    vocabulary: Vocabulary, prompts: Sequence[str], inputs_length: int
+    vocabulary: Vocabulary, prompts: Sequence[str], inputs_length: int, *, first: int = 0
 ) -> list[list[int]]:
     """Each prompt's ids with an EOS, as inputs are in training.
+
+    Args:
+        first: number of the first prompt, for the message.
 
     Raises:
         ValueError: a prompt has more than `inputs_length` tokens. Prompts are never cut here: cut their fields first.
@@ -84,10 +87,25 @@ def prompt_ids(
     if too_long:
         raise ValueError(
             f"{len(too_long)} of {len(rows)} prompts are too long. The first is prompt "
-            f"{too_long[0]}: {len(rows[too_long[0]])} tokens with its EOS, where at most "
+            f"{first + too_long[0]}: {len(rows[too_long[0]])} tokens with its EOS, where at most "
             f"{inputs_length} are allowed. Shorten its fields or raise inputs_length."
         )
     return rows
+
+
+def by_length(
+    rows: Sequence[Sequence[int]], size: int, inputs_length: int
+) -> Iterator[tuple[list[int], Int[np.ndarray, "batch length"]]]:
+    """Batches of `size` rows, the longest first, each padded to the bucket of its longest, with its rows' positions.
+
+    So rows of about equal length share a batch. Rows that fill up the last batch are empty.
+    """
+    buckets = bucket_lengths(inputs_length)
+    order = sorted(range(len(rows)), key=lambda position: len(rows[position]), reverse=True)
+    for start in range(0, len(order), size):
+        positions = order[start : start + size]
+        own = [rows[position] for position in positions]
+        yield positions, padded(own, size, bucket(len(own[0]), buckets))
 
 
 class Devices:

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree, UInt32
 import numpy as np
 
 from flantune.configs import DecodingConfig
@@ -19,7 +19,10 @@ from flantune.models import t5
 
 Tokens: TypeAlias = Int[Array, "batch inputs"] | Int[np.ndarray, "batch inputs"]
 RowIds: TypeAlias = Int[Array, "batch"] | Int[np.ndarray, "batch"]
-Decoder: TypeAlias = Callable[[PyTree, Tokens, RowIds], Int[Array, "batch max_decode_length"]]
+KeyData: TypeAlias = UInt32[Array, "2"] | UInt32[np.ndarray, "2"]
+Decoder: TypeAlias = Callable[
+    [PyTree, Tokens, RowIds, KeyData], Int[Array, "batch max_decode_length"]
+]
 _Choose: TypeAlias = Callable[[Array, Array], Array]
 
 
@@ -35,12 +38,13 @@ class _State(NamedTuple):
 def make_decoder(
     model: t5.EncoderDecoder, config: DecodingConfig, *, max_decode_length: int, eos_id: int = 1
 ) -> Decoder:
-    """`decode(params, encoder_input_tokens, row_ids)`: the tokens of one prediction for each row.
+    """`decode(params, encoder_input_tokens, row_ids, key)`: the tokens of one prediction for each row.
 
-    `row_ids` say which draws a row gets, wherever in a batch it stands; only sampling looks at them.
+    `row_ids` say which draws a row gets, wherever in a batch it stands, and `key` is `key_data` of the seed: an argument, so
+    that another seed is no other program. Only sampling looks at them; the config's own seed is not used.
     """
     if config.num_beams > 1:
-        return lambda params, inputs, _: beam.beam_search(
+        return lambda params, inputs, *_: beam.beam_search(
             model,
             params,
             inputs,
@@ -53,9 +57,14 @@ def make_decoder(
         return functools.partial(
             sample, model, config=config, max_decode_length=max_decode_length, eos_id=eos_id
         )
-    return lambda params, inputs, _: greedy(
+    return lambda params, inputs, *_: greedy(
         model, params, inputs, max_decode_length=max_decode_length, eos_id=eos_id
     )
+
+
+def key_data(seed: int) -> UInt32[np.ndarray, "2"]:
+    """The key of a seed, as plain numbers: what every process can hand to a compiled function."""
+    return np.asarray(jax.random.key_data(jax.random.key(seed)))
 
 
 def greedy(
@@ -86,6 +95,7 @@ def sample(
     params: PyTree,
     encoder_input_tokens: Tokens,
     row_ids: RowIds,
+    key: KeyData,
     *,
     config: DecodingConfig,
     max_decode_length: int,
@@ -93,10 +103,10 @@ def sample(
 ) -> Int[Array, "batch max_decode_length"]:
     """Tokens drawn as `config` says; otherwise like `greedy`.
 
-    A draw depends on the config's seed, the row's id and the position of the token only.
+    A draw depends on the key, the row's id and the position of the token only.
     """
-    key = jax.random.key(config.seed)
-    row_keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.asarray(row_ids))
+    fold_in = functools.partial(jax.random.fold_in, jax.random.wrap_key_data(jnp.asarray(key)))
+    row_keys = jax.vmap(fold_in)(jnp.asarray(row_ids))
 
     def draw(logits: Float[Array, "batch vocab"], position: Int[Array, ""]) -> Int[Array, "batch"]:
         keys = jax.vmap(lambda row_key: jax.random.fold_in(row_key, position))(row_keys)

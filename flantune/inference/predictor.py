@@ -49,6 +49,7 @@ class Predictor:
         batching.check_covers(model, vocabulary)
         self._vocabulary = vocabulary
         self._inputs_length = inputs_length
+        self._seed = how.seed
         self._devices = batching.Devices(mesh, batch_size)
         decode = decoding.make_decoder(
             model, how, max_decode_length=max_decode_length, eos_id=vocabulary.eos_id
@@ -60,6 +61,8 @@ class Predictor:
         params: PyTree,
         prompts: Sequence[str],
         *,
+        seed: int | None = None,
+        first: int = 0,
         on_batch: Callable[[int], None] | None = None,
     ) -> list[str]:
         """The prediction for each prompt, in the order of the prompts.
@@ -70,35 +73,33 @@ class Predictor:
         Args:
             params: of the model.
             prompts: any number.
+            seed: of the draws; None: the seed of `how`.
+            first: number of the first prompt, where these are some of many: draws go by the number.
             on_batch: called after each batch with the number of prompts done so far.
 
         Raises:
             ValueError: a prompt has more than `inputs_length` tokens. Prompts are never cut here:
                 cut their fields first.
         """
-        rows = batching.prompt_ids(self._vocabulary, prompts, self._inputs_length)
+        rows = batching.prompt_ids(self._vocabulary, prompts, self._inputs_length, first=first)
+        key = decoding.key_data(self._seed if seed is None else seed)
         predictions = [""] * len(rows)
         done = 0
-        for indices, tokens in batching.one_ahead(self._started(params, rows)):
-            for index, ids in zip(indices, np.asarray(tokens).tolist(), strict=False):
-                predictions[index] = self._vocabulary.decode(ids)
-            done += len(indices)
+        for positions, tokens in batching.one_ahead(self._started(params, rows, key, first)):
+            for position, ids in zip(positions, np.asarray(tokens).tolist(), strict=False):
+                predictions[position] = self._vocabulary.decode(ids)
+            done += len(positions)
             if on_batch is not None:
                 on_batch(done)
         return predictions
 
     def _started(
-        self, params: PyTree, rows: Sequence[Sequence[int]]
+        self, params: PyTree, rows: Sequence[Sequence[int]], key: decoding.KeyData, first: int
     ) -> Iterator[tuple[list[int], Array]]:
-        """Indices of the rows of each batch, longest first, and their predicted tokens, which the device may still compute."""
+        """Positions of the rows of each batch, and their predicted tokens, which the device may still compute."""
         size = self._devices.batch_size
-        buckets = batching.bucket_lengths(self._inputs_length)
-        order = sorted(range(len(rows)), key=lambda index: len(rows[index]), reverse=True)
-        for start in range(0, len(order), size):
-            indices = order[start : start + size]
-            own = [rows[index] for index in indices]
-            tokens = batching.padded(own, size, batching.bucket(len(own[0]), buckets))
+        for positions, tokens in batching.by_length(rows, size, self._inputs_length):
             row_ids = np.zeros(size, np.int32)
-            row_ids[: len(indices)] = indices
+            row_ids[: len(positions)] = np.add(positions, first)
             placed = map(self._devices.place, (tokens, row_ids))
-            yield indices, self._decode(params, *placed)
+            yield positions, self._decode(params, *placed, key)

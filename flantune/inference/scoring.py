@@ -40,6 +40,11 @@ class OptionScore(NamedTuple):
     num_tokens: int
     num_bytes: int
 
+    @property
+    def per_token(self) -> float:
+        """The mean of the tokens' log-probabilities, in nats."""
+        return self.log_prob / self.num_tokens
+
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
@@ -113,6 +118,7 @@ class Scorer:
         params: PyTree,
         questions: Sequence[Question],
         *,
+        first: int = 0,
         on_batch: Callable[[int], None] | None = None,
     ) -> list[tuple[OptionScore, ...]]:
         """The scores of each question's options, in their order.
@@ -122,13 +128,17 @@ class Scorer:
         Args:
             params: of the model.
             questions: any number of prompts, each with its own number of options.
+            first: number of the first question, where these are some of many, for messages.
             on_batch: called after each batch with the number of distinct options scored so far.
 
         Raises:
             ValueError: a prompt has more than `inputs_length` tokens.
         """
         prompts = batching.prompt_ids(
-            self._vocabulary, [prompt for prompt, _ in questions], self._inputs_length
+            self._vocabulary,
+            [prompt for prompt, _ in questions],
+            self._inputs_length,
+            first=first,
         )
         asked = list(zip(map(tuple, prompts), self._option_ids(questions), strict=True))
         wanted: dict[_Ids, dict[_Ids, None]] = {}  # ordered sets

@@ -21,11 +21,16 @@ from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.evaluation import evaluator as evaluator_lib, result_files, suites
 from flantune.evaluation.results import EvaluationReport, Results
 from flantune.inference import predictor as predictor_lib, scoring
+from flantune.inference.loaded_model import LoadedModel
+from flantune.interop import load_params
+from flantune.interop.param_source import ParamSource
 from flantune.models import lora, t5
 from flantune.run_folder import start_record
 from flantune.runs import start as start_lib, vocabulary as run_vocabulary
 from flantune.training import checkpoints, chips, flops, metrics, partial, sharding, state, trainer
 from flantune.views import evaluation_text
+
+_GREEDY = DecodingConfig()
 
 
 def make_network(model: ModelConfig, vocabulary: vocabulary_lib.Vocabulary) -> t5.EncoderDecoder:
@@ -149,9 +154,15 @@ def restore(
     model: ModelConfig,
     data: DataConfig,
     mesh: MeshConfig,
-    step: int | None,
-    init: InitConfig | None,
-) -> tuple[PyTree, int, t5.EncoderDecoder, vocabulary_lib.Vocabulary, jax.sharding.Mesh]:
+    step: int | None = None,
+    init: InitConfig | None = None,
+    decoding: DecodingConfig = _GREEDY,
+) -> LoadedModel:
+    """The model that a run had after a step; None: the last. Lengths are those of its data.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+    """
     folder = epath.Path(checkpoint)
     run_folder.finish(folder)
     found_step = checkpoints.Checkpoints(folder).latest_step() if step is None else step
@@ -162,7 +173,43 @@ def restore(
     start = start_lib.of_checkpoint(network, folder, mesh=device_mesh, rules=rules, init=init)
     params = start_lib.trained_params(start, folder, found_step)
     assert found_step is not None  # trained_params raised otherwise
-    return params, found_step, network, vocabulary, device_mesh
+    return LoadedModel(
+        source=checkpoint,
+        step=found_step,
+        network=network,
+        params=params,
+        vocabulary=vocabulary,
+        mesh=device_mesh,
+        inputs_length=data.inputs_length,
+        max_decode_length=data.targets_length,
+        decoding=decoding,
+    )
+
+
+def read_model(
+    params: ParamSource,
+    model: ModelConfig,
+    vocabulary: vocabulary_lib.Vocabulary,
+    mesh: MeshConfig,
+    *,
+    step: int,
+    inputs_length: int,
+    max_decode_length: int,
+) -> LoadedModel:
+    """A model whose parameters anyone wrote, read onto the devices."""
+    network = make_network(model, vocabulary)
+    device_mesh = sharding.make_mesh(mesh)
+    abstract = state.abstract_params(network, device_mesh, sharding.axis_rules(mesh))
+    return LoadedModel(
+        source=params.description,
+        step=step,
+        network=network,
+        params=load_params.load_params(params, abstract),
+        vocabulary=vocabulary,
+        mesh=device_mesh,
+        inputs_length=inputs_length,
+        max_decode_length=max_decode_length,
+    )
 
 
 def devices() -> str:

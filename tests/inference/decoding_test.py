@@ -84,7 +84,8 @@ def _sample(inputs, row_ids, **settings):
     model, params = _model_and_params()
     config = DecodingConfig(**{"temperature": 1.0, **settings})
     decode = decoding.make_decoder(model, config, max_decode_length=3, eos_id=-1)
-    return np.asarray(jax.jit(decode)(params, inputs, np.asarray(row_ids)))
+    key = decoding.key_data(config.seed)
+    return np.asarray(jax.jit(decode)(params, inputs, np.asarray(row_ids), key))
 
 
 def test_draws_have_the_frequencies_of_the_model():
@@ -113,7 +114,7 @@ def test_drawing_the_one_most_probable_token_is_greedy():
     model, params = _model_and_params()
     inputs = _inputs(5)
     greedy = decoding.make_decoder(model, DecodingConfig(), max_decode_length=3, eos_id=-1)
-    expected = jax.jit(greedy)(params, inputs, np.arange(5))
+    expected = jax.jit(greedy)(params, inputs, np.arange(5), decoding.key_data(0))
     assert_array_equal(_sample(inputs, range(5), top_k=1), expected)
     assert_array_equal(_sample(inputs, range(5), top_p=1e-6), expected)
 
