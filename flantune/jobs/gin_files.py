@@ -4,12 +4,14 @@ Gin binds the dataclasses of `configs/` and the functions of `experiments.py`, n
 raises `ValueError` in one sentence. Read `cli.py` next.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
 import functools
 import inspect
 import pathlib
 import re
+import threading
 import tokenize
 import types
 from typing import TypeVar, get_type_hints
@@ -19,7 +21,7 @@ from absl import logging
 from flantune import configs
 from flantune.data import names
 from flantune.host import shipped
-from flantune.jobs import gin_names, gin_package
+from flantune.jobs import gin_names, gin_package, gin_values
 
 try:
     import gin
@@ -39,7 +41,8 @@ _CONFIGS: dict[object, str] = {
     for name, item in vars(configs).items()
     if dataclasses.is_dataclass(item)
 }
-_COMMAND_LINE = "the command line"
+_COMMAND_LINE, _CALL = "the command line", "the call"
+_LOCK = threading.RLock()
 
 
 def search_paths(given: Sequence[str]) -> tuple[pathlib.Path, ...]:
@@ -47,14 +50,50 @@ def search_paths(given: Sequence[str]) -> tuple[pathlib.Path, ...]:
     return (*(pathlib.Path(path) for path in given), pathlib.Path.cwd(), shipped.folder())
 
 
-def parse(files: Sequence[str], bindings: Sequence[str], *, paths: Sequence[str] = ()) -> None:
-    """Parses run files, then bindings "NAME=VALUE" that win over them, and locks the result.
+@contextlib.contextmanager
+def own_state() -> Iterator[None]:
+    """What gin held before the block comes back after it, so that no binding of one call in a notebook reaches another.
+
+    One thread at a time is inside: gin's state is the process's.
+    """
+    dicts = (gin_config._CONFIG, gin_config._OPERATIVE_CONFIG, gin_config._SINGLETONS)
+    lists = (gin_config._LOCATION_PREFIXES, gin_config._FILE_READERS)
+    with _LOCK:
+        held = [dict(one) for one in dicts], [list(one) for one in lists]
+        imports, was_locked = set(gin_config._IMPORTS), gin.config_is_locked()
+        try:
+            yield
+        finally:
+            gin.clear_config()
+            for one, before in zip(dicts, held[0], strict=True):
+                one.update(before)
+            for place, kept in zip(lists, held[1], strict=True):
+                place[:] = kept
+            gin_config._IMPORTS.update(imports)
+            gin_config._set_config_is_locked(was_locked)
+
+
+def parse(
+    files: Sequence[str],
+    bindings: Sequence[str] | Mapping[str, object],
+    *,
+    paths: Sequence[str] = (),
+) -> None:
+    """Parses run files, then bindings that win over them, and locks the result.
+
+    Args:
+        files: the last wins.
+        bindings: "NAME=VALUE" as on the command line, or values of Python by name (`gin_values.py`).
+        paths: folders in which files are looked for first.
 
     Raises:
         ValueError: a file does not exist or does not parse, or a name or parameter does not exist.
     """
     folders = search_paths(paths)
     found = [_find(file, folders) for file in files]
+    given_by = _CALL if isinstance(bindings, Mapping) else _COMMAND_LINE
+    if isinstance(bindings, Mapping):
+        bindings = [_of_python(name, value) for name, value in bindings.items()]
     assignments = [_assignment(binding) for binding in bindings]
     gin.clear_config()
     gin_config._LOCATION_PREFIXES[:] = [""]  # gin only ever adds search paths
@@ -62,13 +101,13 @@ def parse(files: Sequence[str], bindings: Sequence[str], *, paths: Sequence[str]
     gin_config._FILE_READERS[:] = gin_config._FILE_READERS[:1]
     for folder in folders:
         gin.add_config_file_search_path(str(folder))
-    source = _COMMAND_LINE
+    source = given_by
     try:
         with gin_config.unlock_config():
             for source in found:
                 _check_includes(_text_of(source), source, folders)
                 gin.parse_config_file(source, print_includes_and_imports=False)
-            source = _COMMAND_LINE
+            source = given_by
             gin.parse_config(_HEADER + "\n".join(assignments))
         gin.finalize()
     except tokenize.TokenError as error:  # an open bracket; tells the line after the last one
@@ -142,6 +181,8 @@ def resolved() -> str:
 def bind(function: Callable[..., T], **given: object) -> Callable[[], T]:
     """`function` with its bindings and `given`; each parameter that is a config is built from its own bindings.
 
+    All are values by then: gin may hold other bindings when the function is called.
+
     Raises:
         ValueError: a parameter without a default has no binding, or a value is not allowed.
     """
@@ -152,17 +193,15 @@ def bind(function: Callable[..., T], **given: object) -> Callable[[], T]:
             required = parameter.default is inspect.Parameter.empty
             if required or _is_bound(config_class):
                 arguments[name] = build(config_class)
+    arguments = {**_bindings(function), **arguments}
     missing = [
         name
         for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.default is inspect.Parameter.empty
-        and name not in arguments
-        and not _binding_exists(function, name)
+        if parameter.default is inspect.Parameter.empty and name not in arguments
     ]
     if missing:
         raise ValueError(_no_binding(f"experiments.{function.__name__}", missing))
-    bound = _configurable(function)
-    return lambda: bound(**arguments)
+    return functools.partial(function, **arguments)
 
 
 def build(config_class: type[T], **otherwise: object) -> T:
@@ -214,6 +253,13 @@ def _configurable(function: Callable[..., T]) -> Callable[..., T]:
         return function
 
 
+def _bindings(function: Callable[..., object]) -> dict[str, object]:
+    """The bound values of a function's parameters, references resolved."""
+    if _configurable(function) is function:
+        return {}
+    return gin.get_bindings(function)
+
+
 def _no_binding(owner: str, missing: Sequence[str]) -> str:
     *others, last = [f"{gin_names.short(owner)}.{name}" for name in missing]
     wanted = f"{', '.join(others)} and {last}" if others else last
@@ -254,6 +300,22 @@ def bound_value(name: str) -> str | None:
 def optional_binding(configurable: Callable[..., object], name: str) -> object | None:
     """The bound value of a parameter; None where it has none."""
     return binding(configurable, name) if _binding_exists(configurable, name) else None
+
+
+def whole_number(configurable: Callable[..., object], name: str) -> int:
+    """The bound value of a parameter that counts something, or its default.
+
+    Raises:
+        ValueError: it has neither, or is something else.
+    """
+    default = inspect.signature(configurable).parameters[name].default
+    value = binding(configurable, name) if _binding_exists(configurable, name) else default
+    owner = f"experiments.{configurable.__name__}"
+    if value is inspect.Parameter.empty:
+        raise ValueError(_no_binding(owner, [name]))
+    configs.check_whole(f"{owner}.{name}", value, 0)
+    assert isinstance(value, int)  # just checked
+    return value
 
 
 def _binding_exists(configurable: Callable[..., object], name: str) -> bool:
@@ -351,6 +413,21 @@ def _is_literal(text: str) -> bool:
     return parser.current_token.type in (tokenize.NEWLINE, tokenize.ENDMARKER)
 
 
+def _of_python(name: str, value: object) -> str:
+    """A binding whose value is Python's, as "NAME=VALUE"."""
+    if "." not in name:
+        owners = [
+            f"{owner}.{name}"
+            for owner, known in _configurables().items()
+            if name in known and owner.startswith(("configs.", "experiments."))
+        ]
+        hint = f" Did you mean {' or '.join(map(repr, owners))}?" if owners else ""
+        raise ValueError(
+            f"{name!r} names no binding: they are OWNER.PARAMETER, as after --gin.{hint}"
+        )
+    return f"{name}={gin_values.literal(name, value)}"
+
+
 def _explain(error: Exception, source: str) -> str:
     """Gin's error as one sentence, with the closest names."""
     text = " ".join(str(error).split())
@@ -387,4 +464,4 @@ def _place(text: str, source: str) -> str:
     match = re.search(r"""In file "([^"]+)", line (\d+)""", text)
     if match:
         return f"{match.group(1)}, line {match.group(2)},"
-    return source[:1].upper() + source[1:] if source == _COMMAND_LINE else source
+    return source[:1].upper() + source[1:] if source in (_COMMAND_LINE, _CALL) else source

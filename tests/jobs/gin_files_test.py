@@ -70,6 +70,7 @@ def test_a_value_that_is_no_literal_is_a_text():
     [
         ("experiments.train.num_step=3", "'num_step'.*Did you mean 'num_steps'"),
         ("configs.DataConfg.split=dev", "'DataConfg'.*'DataConfig'"),
+        ("DataConfg.split=dev", "'DataConfg'.*'DataConfig'"),
         ("DataConfig.splt=dev", "'splt'.*Did you mean 'split'"),
         ("trian.num_steps=3", "'trian'.*'train'"),
         ("experiments.train.num_steps", "must be NAME=VALUE"),
