@@ -25,7 +25,7 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     from flantune import configs
     from flantune.audit import datasets
     from flantune.data.input import loading
-    from flantune.jobs import gin_files, recipes
+    from flantune.jobs import gin_files, recipes, task_search
     from flantune.views import datasets_text, show
 
     names = [word for word in parsed.files if not word.endswith(".gin")]
@@ -37,7 +37,7 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     recipe = recipes.file_of(names[0]) if names and not parsed.files else None
     if recipe is not None:
         parsed.files, names = [str(recipe)], []
-    defaults = [f"{_MODULES}={_modules_of(names[0])!r}"] if names else []
+    defaults = [f"{_MODULES}={task_search.modules_for(names[0])!r}"] if names else []
     shared.parse_gin(parsed, bindings, defaults=defaults)
     # Neither shapes nor the vocabulary count here, and recipes leave the vocabulary to their users.
     shapes = {"inputs_length": 1, "targets_length": 1, "batch_size": 1}
@@ -55,8 +55,3 @@ def _found(names: list[str], data: "DataConfig") -> "list[Dataset]":
     if names:
         return datasets.of_name(names[0], data=data)
     return gin_files.bind(datasets.of_run, data=data)()
-
-
-def _modules_of(name: str) -> tuple[str, ...]:
-    """The module itself, or all of tasks/ where a mixture or task is looked for."""
-    return (name,) if ":" not in name and "." in name else shared.modules_of()

@@ -1,7 +1,6 @@
 """`flantune ledger`: what a run will train on, how two runs differ, and what a run did train on."""
 
 import argparse
-import inspect
 from typing import TYPE_CHECKING
 
 from flantune.commands import shared
@@ -119,10 +118,10 @@ def _show_published(parsed: argparse.Namespace, bindings: list[str]) -> None:
     from flantune import configs
     from flantune.audit import published
     from flantune.host import atomic
-    from flantune.jobs import gin_files
+    from flantune.jobs import gin_files, task_search
     from flantune.views import published_text, show
 
-    modules = shared.modules_of() if not parsed.files and not parsed.gin_file else ()
+    modules = task_search.modules_of() if not parsed.files and not parsed.gin_file else ()
     shared.parse_gin(parsed, bindings, defaults=[f"configs.DataConfig.modules={modules!r}"])
     named = gin_files.binding(configs.DataConfig, "modules")
     assert isinstance(named, tuple | list)
@@ -134,7 +133,7 @@ def _show_published(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 
 def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:
-    from flantune import configs
+    from flantune import configs, experiments
     from flantune.host import atomic
     from flantune.jobs import gin_files, ledger as ledger_jobs
     from flantune.views import ledger_actual_text, ledger_page, show
@@ -143,7 +142,7 @@ def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:
     found = ledger_jobs.actual(
         run_dir=parsed.checkpoint,
         data=gin_files.build(configs.DataConfig),
-        seed=_run_value("seed"),
+        seed=gin_files.whole_number(experiments.train, "seed"),
         num_examples=parsed.examples,
     )
     if parsed.csv:
@@ -155,37 +154,7 @@ def _show_actual(parsed: argparse.Namespace, bindings: list[str]) -> None:
 
 
 def _plan(parsed: argparse.Namespace, bindings: list[str]) -> "ledger_lib.Ledger":
-    from flantune import configs
-    from flantune.jobs import gin_files, ledger as ledger_jobs
+    from flantune.jobs import ledger as ledger_jobs
 
     shared.parse_gin(parsed, bindings)
-    return ledger_jobs.plan(
-        data=gin_files.build(configs.DataConfig),
-        num_steps=_run_value("num_steps") if parsed.steps is None else parsed.steps,
-        seed=_run_value("seed"),
-        num_examples=parsed.examples,
-        init=gin_files.build_optional(configs.InitConfig),
-    )
-
-
-def _run_value(name: str) -> int:
-    """A whole number that the run file binds for training, or its default there.
-
-    Raises:
-        ValueError: it has neither, or is something else.
-    """
-    from flantune import configs, experiments
-    from flantune.jobs import gin_files
-
-    default = inspect.signature(experiments.train).parameters[name].default
-    try:
-        value = gin_files.binding(experiments.train, name)
-    except ValueError as error:
-        if default is inspect.Parameter.empty:
-            raise ValueError(
-                f"No file or flag binds experiments.train.{name}. Give --steps, or bind it in the run file."
-            ) from error
-        value = default
-    configs.check_whole(f"experiments.train.{name}", value, 0)
-    assert isinstance(value, int)  # just checked
-    return value
+    return ledger_jobs.plan_of_run(parsed.steps, parsed.examples)()

@@ -38,7 +38,7 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
     from flantune import configs
     from flantune.audit.lint import job as lint
     from flantune.data.vocabularies import vocabulary as vocabulary_lib
-    from flantune.jobs import gin_files
+    from flantune.jobs import gin_files, task_search
     from flantune.views import show
 
     words = _Words.of(parsed.files)
@@ -49,7 +49,7 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
             "Name what to check: a run file (gin/runs/quickstart.gin), a module (tasks.quickstart, or tasks.* for all of "
             "them) or a task (quickstart:sort_numbers)."
         )
-    modules = words.modules or (() if has_run else shared.modules_of())
+    modules = words.modules or (() if has_run else task_search.modules_of())
     given = {"modules": modules, "vocabulary": parsed.vocabulary, "split": parsed.split}
     bindings = [
         f"configs.DataConfig.{key}={value!r}" for key, value in given.items() if value
@@ -96,4 +96,6 @@ _DEFAULTS = [
 
 def _expand(name: str) -> tuple[str, ...]:
     """A module by its name; "package.*" stands for every module of a package that exports tasks or mixtures."""
-    return shared.modules_of(name.removesuffix(".*")) if name.endswith(".*") else (name,)
+    from flantune.jobs import task_search
+
+    return task_search.modules_of(name.removesuffix(".*")) if name.endswith(".*") else (name,)

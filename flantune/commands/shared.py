@@ -1,22 +1,19 @@
-"""What all commands share: their common flags, the parsing of gin files. `cli.py` starts them.
+"""What all commands share: their common flags and the parsing of gin files. `cli.py` starts them.
 
 A command is a module here with `add(commands)`, which adds its parser; the parser's `run` gets the parsed flags and the
 `--gin.` bindings and returns the exit status.
 """
 
 import argparse
-import ast
 from collections.abc import Callable, Sequence
-import importlib.util
 import os
 import pathlib
-import sys
 from typing import TYPE_CHECKING, TypeAlias
 
 import rich.console
 
 from flantune import run_folder
-from flantune.host import places, traces
+from flantune.host import places
 
 if TYPE_CHECKING:
     from etils import epath
@@ -160,86 +157,3 @@ def _config_of(flag: str, checkpoint: str) -> "epath.Path":
     if not path.exists():
         raise ValueError(f"{flag} {checkpoint} is no run folder: it has no {run_folder.CONFIG}.")
     return path
-
-
-def modules_of(package: str | None = None) -> tuple[str, ...]:
-    """The modules of a package, or of tasks/, that a catalog can hold, by name.
-
-    One that cannot be imported is left out, and the log says so.
-    """
-    from flantune.data import task_modules
-
-    package = package or task_modules.PACKAGE
-    try:
-        names = task_modules.names(package)
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"There is no package {package!r} to search: {error}. Run from the folder that holds it."
-        ) from error
-    return _importable(names)
-
-
-def modules_here() -> tuple[str, ...]:
-    """The modules of the working folder that a catalog can hold, by name; the others are not imported, as they may be scripts.
-
-    One that cannot be imported is left out, and the log says so.
-    """
-    return _importable(
-        [file.stem for file in sorted(pathlib.Path().glob("*.py")) if _exports(file)]
-    )
-
-
-def _importable(names: Sequence[str]) -> tuple[str, ...]:
-    """Those of some modules that export what a catalog can hold; the log names those that cannot be imported."""
-    from absl import logging
-
-    from flantune.data import catalog, task_modules
-
-    found = []
-    for name in names:
-        try:
-            module = task_modules.load(name)
-        except (Exception, SystemExit) as error:  # whatever it raises: nobody asked for it by name
-            said = traces.import_problem(error)
-            logging.warning("%s is left out, since it cannot be imported: %s", name, said)
-            continue
-        if any(hasattr(module, export) for export in catalog.EXPORTS):
-            found.append(name)
-    return tuple(found)
-
-
-def _exports(file: pathlib.Path) -> bool:
-    """Whether a file assigns what a catalog looks for, as its text says."""
-    from flantune.data import catalog
-
-    try:
-        body = ast.parse(file.read_bytes()).body
-    except (SyntaxError, ValueError, OSError):
-        return False  # no module, whatever it is
-    targets: list[ast.expr] = []
-    for statement in body:
-        if isinstance(statement, ast.Assign):
-            targets += statement.targets
-        elif isinstance(statement, ast.AnnAssign):
-            targets.append(statement.target)
-    return any(isinstance(one, ast.Name) and one.id in catalog.EXPORTS for one in targets)
-
-
-def is_module_of_tasks(name: str) -> bool:
-    """Whether a name is that of a module, rather than of a task or mixture. One that cannot be imported is.
-
-    Any name with a dot is: tasks have a colon, and mixtures neither.
-    """
-    if not all(part.isidentifier() for part in name.split(".")):
-        return False
-    if "." in name:
-        return True
-    from flantune.data import catalog, task_modules
-
-    if name not in sys.modules and importlib.util.find_spec(name) is None:
-        return False
-    try:
-        module = task_modules.load(name)
-    except Exception:  # whatever it raises: the catalog then reports it by the module's name
-        return True
-    return any(hasattr(module, export) for export in catalog.EXPORTS)

@@ -71,14 +71,8 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
 
 
 def _defaults(name: str | None) -> list[str]:
-    """Bindings instead of a run file: the module of that name or all, bytes, lengths in which most prompts fit."""
-    is_module = name is not None and shared.is_module_of_tasks(name)
-    values = {
-        "mixture": "",
-        "modules": (name,) if is_module else (*shared.modules_of(), *shared.modules_here()),
-        "vocabulary": "bytes",
-        "inputs_length": 4096,
-        "targets_length": 1024,
-        "batch_size": 1,
-    }
+    """Bindings instead of a run file."""
+    from flantune.jobs import task_search
+
+    values = task_search.data_config(name)
     return [f"configs.DataConfig.{field}={value!r}" for field, value in values.items()]

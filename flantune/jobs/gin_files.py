@@ -415,16 +415,6 @@ def _is_literal(text: str) -> bool:
 
 def _of_python(name: str, value: object) -> str:
     """A binding whose value is Python's, as "NAME=VALUE"."""
-    if "." not in name:
-        owners = [
-            f"{owner}.{name}"
-            for owner, known in _configurables().items()
-            if name in known and owner.startswith(("configs.", "experiments."))
-        ]
-        hint = f" Did you mean {' or '.join(map(repr, owners))}?" if owners else ""
-        raise ValueError(
-            f"{name!r} names no binding: they are OWNER.PARAMETER, as after --gin.{hint}"
-        )
     return f"{name}={gin_values.literal(name, value)}"
 
 

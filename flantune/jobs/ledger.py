@@ -4,7 +4,8 @@ What a ledger holds and how it is worked out: `audit/ledger/plan.py`. How it loo
 `views/ledger_page.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+import functools
 import json
 from typing import Any
 
@@ -17,8 +18,30 @@ from flantune.audit.ledger import (
     plan as ledger_lib,
 )
 from flantune.configs import DataConfig, InitConfig
-from flantune.data.input import loading, measure, mixture_vocabulary
+from flantune.data.input import loading, measure
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
+from flantune.jobs import gin_files
+from flantune.runs import preparation
+
+
+def plan_of_run(
+    num_steps: int | None = None, num_examples: int = measure.NUM_EXAMPLES
+) -> Callable[[], ledger_lib.Ledger]:
+    """What makes the plan of the run whose gin files are parsed; `num_steps` stands for its own number of steps.
+
+    Raises:
+        ValueError: neither says how many steps, or a value is not allowed.
+    """
+    if num_steps is None:
+        num_steps = gin_files.whole_number(experiments.train, "num_steps")
+    return functools.partial(
+        plan,
+        data=gin_files.build(DataConfig),
+        num_steps=num_steps,
+        seed=gin_files.whole_number(experiments.train, "seed"),
+        num_examples=num_examples,
+        init=gin_files.build_optional(InitConfig),
+    )
 
 
 def plan(
@@ -55,28 +78,21 @@ def _plan(
     """The ledger of a run, and its tasks; `vocabulary` is the run's own, None: the config's."""
     configs.check_whole("num_steps", num_steps)
     configs.check_whole("num_examples", num_examples)
-    experiments.prepare(data=data).raise_if_failed()
-    store = loading.open_store(data)
-    catalog = loading.load_catalog(data, store, [data.mixture])
-    bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
-    loaded = (
-        mixture_vocabulary.of_config(data, store, lambda: bound)
-        if vocabulary is None
-        else vocabulary
+    mixture = preparation.training_mixture(
+        data, seed=seed, vocabulary=vocabulary, without_unfit=True
     )
-    bound = loading.in_tokens(catalog, store, bound, data, loaded, seed=seed, without_unfit=True)
     planned = ledger_lib.plan(
-        catalog,
-        store,
-        bound,
+        mixture.catalog,
+        mixture.store,
+        mixture.bound,
         data,
-        loaded,
+        mixture.vocabulary,
         num_steps=num_steps,
         seed=seed,
         num_examples=num_examples,
         batch_sizes=batch_sizes,
     )
-    return planned, bound
+    return planned, mixture.bound
 
 
 def read(path: str) -> ledger_lib.Ledger:

@@ -1,6 +1,7 @@
 """What a job reads is prepared: which splits, into which store, and the vocabulary that may have to be trained on them."""
 
 from collections.abc import Sequence
+import dataclasses
 
 from flantune.configs import DataConfig, EvalConfig
 from flantune.data import catalog as catalog_lib
@@ -8,6 +9,39 @@ from flantune.data.input import loading, mixture_vocabulary
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
 from flantune.views import data_log
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingMixture:
+    """What a run trains on: its mixture, bound to a store that holds it, with the shares that training uses, and its vocabulary."""
+
+    catalog: catalog_lib.Catalog
+    store: store_lib.Store
+    bound: loading.BoundMixture
+    vocabulary: vocabulary_lib.Vocabulary
+
+
+def training_mixture(
+    data: DataConfig,
+    *,
+    seed: int,
+    vocabulary: vocabulary_lib.Vocabulary | None = None,
+    without_unfit: bool = False,
+) -> TrainingMixture:
+    """What a run of this config and seed trains on; prepares what is missing. No run folder is looked at or written to.
+
+    Args:
+        vocabulary: the run's own; None: the config's.
+        without_unfit: whether tasks with a rate in tokens of which nothing fits are left out, rather than refused.
+    """
+    catalog, store = opened(data, [(data.mixture, data.split)])
+    bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
+    if vocabulary is None:
+        vocabulary = mixture_vocabulary.of_config(data, store, lambda: bound)
+    bound = loading.in_tokens(
+        catalog, store, bound, data, vocabulary, seed=seed, without_unfit=without_unfit
+    )
+    return TrainingMixture(catalog=catalog, store=store, bound=bound, vocabulary=vocabulary)
 
 
 def splits_read(

@@ -161,7 +161,7 @@ def test_wrong_input_is_one_sentence(capsys, arguments, message):
 def test_a_run_file_without_steps_needs_them(capsys, module):
     (module / "no_steps.gin").write_text(RUN.replace("experiments.train.num_steps = 6", ""))
     assert cli.main(["ledger", "no_steps.gin"]) == 2
-    assert "Give --steps" in capsys.readouterr().err
+    assert "binds experiments.train.num_steps. Give --gin." in capsys.readouterr().err
     assert "5 of 4 rows" in run(capsys, "no_steps.gin", "--steps", "5")
 
 

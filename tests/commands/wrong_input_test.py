@@ -10,7 +10,6 @@ import types
 import pytest
 
 from flantune import cli, testing
-from flantune.commands import shared
 from flantune.host import workers
 
 MODULE = "wrong_input_tasks"
@@ -139,7 +138,7 @@ def test_a_search_says_where_a_module_that_it_leaves_out_fails(tmp_path, caplog)
     (tmp_path / "searched").mkdir()
     (tmp_path / "searched" / "good.py").write_text("TASKS = ()\n")
     (tmp_path / "searched" / "broken.py").write_text("\nraise RuntimeError('boom')\n")
-    assert shared.modules_of("searched") == ("searched.good",)
+    assert task_search.modules_of("searched") == ("searched.good",)
     (record,) = caplog.records
     assert record.getMessage() == (
         "searched.broken is left out, since it cannot be imported: searched/broken.py, line 2: RuntimeError: boom"

@@ -2,19 +2,19 @@
 
 import pytest
 
-from flantune.commands import shared
 from flantune.data import TaskFamily, catalog as catalog_lib, task_modules
 from flantune.data.store import reader as store_lib
+from flantune.jobs import task_search
 
 ENTRIES = [
     entry
-    for module in shared.modules_of("tasks")
+    for module in task_search.modules_of("tasks")
     for entry in getattr(task_modules.load(module), "TASKS", ())
 ]
 
 
 def test_all_modules_make_one_catalog(tmp_path):
-    modules = shared.modules_of("tasks")
+    modules = task_search.modules_of("tasks")
     catalog = catalog_lib.load(modules, store_lib.Store(tmp_path / "store"), tmp_path)
     assert "quickstart:sort_numbers" in catalog.tasks
     assert {"flan2021:rte", "chain_of_thought:gsm8k"} <= set(catalog.tasks)

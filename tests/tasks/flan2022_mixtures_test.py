@@ -5,10 +5,10 @@ import json
 import pytest
 
 from flantune.audit import published
-from flantune.commands import shared
 from flantune.data import catalog as catalog_lib, mixture as mixture_lib
 from flantune.data.input import loading
 from flantune.data.store import prepare, reader as store
+from flantune.jobs import task_search
 from tasks import chain_of_thought, dialog, flan2022_mixtures, t0, t0_prompts
 
 MIXTURES = {mixture.name: mixture for mixture in flan2022_mixtures.MIXTURES}
@@ -156,7 +156,7 @@ def test_a_mixture_without_its_files_is_an_error_or_does_without_them_where_aske
 
 
 def test_every_member_has_wordings_for_its_setting(tmp_path):
-    catalog = catalog_lib.load(shared.modules_of("tasks"), store.Store(tmp_path), tmp_path)
+    catalog = catalog_lib.load(task_search.modules_of("tasks"), store.Store(tmp_path), tmp_path)
     for mixture in MIXTURES.values():
         for member in mixture.rates:
             task, _, setting = member.partition("#")
