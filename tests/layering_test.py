@@ -123,7 +123,7 @@ def test_only_gin_files_imports_gin():
 
 
 def test_a_folder_s_init_only_hands_names_on():
-    for path in FLANTUNE.rglob("__init__.py"):
+    for path in FLANTUNE.rglob("*/__init__.py"):
         docstring, *body = ast.parse(path.read_text()).body
         assert isinstance(docstring, ast.Expr), f"{path} says nothing"
         for node in body:

@@ -47,8 +47,8 @@ FLANTUNE, HUGGING_FACE, T5X = KINDS = sources.KINDS
 PEFT = "peft"
 NO_VOCABULARY = "none"
 _LOG_EVERY_S = 10.0
-# Lengths of a converted run, in tokens; Flan's (https://arxiv.org/abs/2210.11416). T5 itself has no longest input.
-_INPUTS_LENGTH, _TARGETS_LENGTH = 1024, 256
+# Lengths of a model that is no run of ours, in tokens; Flan's (https://arxiv.org/abs/2210.11416). T5 itself has no longest input.
+INPUTS_LENGTH, TARGETS_LENGTH = 1024, 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def open_source(
     """
     folder = epath.Path(path).expanduser()
     if not folder.is_dir():
-        raise ValueError(f"There is no folder {folder} to convert.")
+        raise ValueError(f"There is no folder {folder} to read a model from.")
     run = sources.run_of(folder)
     if run is not None:
         run_dir, step_of_folder = run
@@ -198,6 +198,14 @@ def _open_t5x(folder: epath.Path, step: int | None, model: ModelConfig | None) -
     return Source(kind=T5X, params=params, model=model, step=params.step, vocabulary=None)
 
 
+def no_vocabulary(source: Source, option: str) -> str:
+    """What to say where a vocabulary is needed and the source has none; `option` is how to give it."""
+    return (
+        f"{source.params.description} does not say its vocabulary. Give {option}: the path of a SentencePiece model or of a "
+        "Hugging Face folder, 'bytes' or 'bytes+125'."
+    )
+
+
 def _check_vocabulary(source: Source) -> None:
     size = 0 if source.vocabulary is None else source.vocabulary.size
     if size > source.model.vocab_size:
@@ -229,10 +237,7 @@ def convert(
         raise ValueError(f"{final} exists and is not empty: name another folder.")
     needs_one = to == FLANTUNE or (to == HUGGING_FACE and not source.wants_none)
     if needs_one and source.vocabulary is None:
-        raise ValueError(
-            f"{source.params.description} does not say its vocabulary. Give --vocabulary: the path of a SentencePiece "
-            "model or of a Hugging Face folder, 'bytes' or 'bytes+125'."
-        )
+        raise ValueError(no_vocabulary(source, "--vocabulary"))
     dtype = dtype or _dtype_of(source.params.arrays)
     if dtype not in huggingface_writer.DTYPES:
         allowed = " or ".join(huggingface_writer.DTYPES)
@@ -304,8 +309,8 @@ def _config_text(model: ModelConfig, vocabulary: str) -> str:
         "DataConfig.mixture": "",
         "DataConfig.modules": (),
         "DataConfig.vocabulary": vocabulary,
-        "DataConfig.inputs_length": _INPUTS_LENGTH,
-        "DataConfig.targets_length": _TARGETS_LENGTH,
+        "DataConfig.inputs_length": INPUTS_LENGTH,
+        "DataConfig.targets_length": TARGETS_LENGTH,
         "DataConfig.batch_size": 64,
     }
     lines = ["from __gin__ import dynamic_registration", "from flantune import configs", ""]

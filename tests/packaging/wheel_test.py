@@ -14,6 +14,8 @@ import pytest
 
 from flantune.jobs import project
 
+from . import notebook_cells
+
 pytestmark = pytest.mark.slow
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHORT = (
@@ -208,3 +210,11 @@ def test_a_file_named_tasks_is_no_package_of_tasks(flantune, tmp_path):
     (tmp_path / "tasks.py").write_text("raise RuntimeError('not for flantune')\n")
     shown = flantune("show", "quickstart:sort_numbers", "--json")[0]
     assert json.loads(shown)["task"] == "quickstart:sort_numbers"
+
+
+def test_the_notebook_runs_without_a_checkout(python, tmp_path):
+    printed = notebook_cells.run(
+        ROOT / "docs" / "notebooks" / "first_model.ipynb", tmp_path, str(python)
+    )
+    assert "% of the tokens" in printed
+    assert "nats" in printed
