@@ -11,6 +11,7 @@ import pytest
 
 from flantune import cli, testing
 from flantune.host import workers
+from flantune.jobs import task_search
 
 MODULE = "wrong_input_tasks"
 ROWS = [{"text": f"row {number}", "answer": "a"} for number in range(9)]
