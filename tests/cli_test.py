@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -146,6 +147,18 @@ def test_every_evaluation_is_a_line_of_the_log_and_in_the_metrics(trained):
         suite = json.loads((trained / f"eval/{step}/report.json").read_text())["suites"][0]
         assert found[step] == suite["metrics"]["exact_match"]["value"]
         assert f"step {step}/5  evaluation: seen exact_match {found[step]:.3f}" in log
+
+
+def test_the_log_names_the_stages_with_their_times(trained):
+    stages = re.findall(
+        r"INFO (\w+): done in [\d.]+ s$", (trained / "log.txt").read_text(), re.MULTILINE
+    )
+    assert stages == [
+        "prepare", "vocabulary", "build", "start", "compile", "train", "save", "evaluate", "report"
+    ]  # fmt: skip
+    log = (trained / "log.txt").read_text()
+    assert "Model FLOPs utilisation" not in log  # of a CPU nobody looks for it
+    assert "0 more are left out" not in log
 
 
 def test_the_report_has_the_training_loss_of_each_task_and_cluster(trained):

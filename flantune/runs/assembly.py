@@ -54,10 +54,12 @@ def abstract_batch(data: DataConfig) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def peak_share(start: start_lib.Start, data: DataConfig) -> float | None:
-    """What share of all devices' peak the model FLOPs of a step are, if it takes a second; None, and said, if unknown."""
+    """What share of all devices' peak the model FLOPs of a step are, if it takes a second; None, and said of an accelerator, if unknown."""
     kind = start.mesh.devices.flat[0].device_kind
     chip = chips.of_device_kind(kind)
     if chip is None:
+        if start.mesh.devices.flat[0].platform == "cpu":  # nobody looks for a CPU's
+            return None
         logging.info(
             "Model FLOPs utilisation is left out: the table of chips has no peak speed of %r.", kind
         )

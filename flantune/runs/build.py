@@ -14,7 +14,7 @@ from flantune.data.input import loading, pipeline
 from flantune.data.store import reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabularies
 from flantune.evaluation.results import Results
-from flantune.host import interrupts
+from flantune.host import interrupts, stages
 from flantune.run_folder import trained_with
 from flantune.runs import (
     assembly,
@@ -80,7 +80,9 @@ def build(
         FileNotFoundError: there is no such source.
     """
     folder, data, evaluation = epath.Path(job.run_dir), job.data, job.evaluation
-    bound, vocabulary, identity = _training_data(job, folder, catalog, store)
+    with stages.stage("vocabulary"):
+        bound, vocabulary, identity = _training_data(job, folder, catalog, store)
+    building = stages.Stage("build")
     network = assembly.make_network(job.model, vocabulary)
     mesh = sharding.make_mesh(job.mesh)
     evaluator = assembly.make_evaluator(
@@ -99,7 +101,7 @@ def build(
         needs_all=is_new
         or (evaluator is not None and evaluation is not None and evaluation.untuned_baseline),
     )
-    return TrainingRun(
+    run = TrainingRun(
         job=job,
         folder=folder,
         is_new=is_new,
@@ -112,6 +114,8 @@ def build(
         evaluator=evaluator,
         clock=clock,
     )
+    building.end()
+    return run
 
 
 def _is_new(folder: epath.Path, num_steps: int) -> bool:
@@ -128,8 +132,9 @@ def _training_data(
     """
     data = job.data
     if data.held_out is not None:
-        leaks = leakage.check(catalog, store, data, job.evaluation, plan=data.held_out)
-        leaks.raise_if_violated()
+        with stages.stage("leakage"):
+            leaks = leakage.check(catalog, store, data, job.evaluation, plan=data.held_out)
+            leaks.raise_if_violated()
     bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
     changed: list[trained_with.Change] = []
     before, name = None, data.vocabulary

@@ -8,6 +8,7 @@ from flantune.data import catalog as catalog_lib
 from flantune.data.input import loading, mixture_vocabulary
 from flantune.data.store import prepare as prepare_lib, reader as store_lib
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
+from flantune.host import stages
 from flantune.views import data_log
 
 
@@ -58,9 +59,10 @@ def opened(
     data: DataConfig, wanted: Sequence[tuple[str, str]]
 ) -> tuple[catalog_lib.Catalog, store_lib.Store]:
     """The catalog and store of a run, with the splits of some mixtures prepared."""
-    store = loading.open_store(data)
-    catalog = loading.load_catalog(data, store, [name for name, _ in wanted])
-    fill(catalog, store, data, wanted).raise_if_failed()
+    with stages.stage("prepare"):
+        store = loading.open_store(data)
+        catalog = loading.load_catalog(data, store, [name for name, _ in wanted])
+        fill(catalog, store, data, wanted).raise_if_failed()
     return catalog, store
 
 

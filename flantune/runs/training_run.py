@@ -17,6 +17,7 @@ from flantune.data.input import loading, pipeline
 from flantune.data.vocabularies import vocabulary as vocabularies
 from flantune.evaluation import evaluator as evaluator_lib, result_files
 from flantune.evaluation.results import Results
+from flantune.host import stages
 from flantune.run_folder import commit, facts, restarts, trained_with
 from flantune.runs import (
     assembly,
@@ -72,7 +73,8 @@ class TrainingRun:
 
     def train(self, log: run_log.RunLog) -> state_lib.TrainState:
         """The state after the last step, saved; `log` is opened when the run begins."""
-        initial_state = self._initial_state()
+        with stages.stage("start"):
+            initial_state = self._initial_state()
         names = [member.name for member in self.bound.members]
         final = trainer.train(
             self.learner,
@@ -111,18 +113,20 @@ class TrainingRun:
         if self.evaluator is None or self.job.evaluation is None:
             return None
         self.clock.enter(wall_time.EVALUATION)
-        params = partial.all_params(final.params, self.learner.frozen)
-        tuned = self.evaluator.evaluate(params, num_steps)
-        logging.info("step %d/%d  %s", num_steps, num_steps, evaluation_text.line(tuned))
-        metrics.amend(self.folder, num_steps, tuned.scalars())
-        untuned = self.start.params() if self.job.evaluation.untuned_baseline else None
-        results = assembly.with_baselines(self.evaluator, tuned, untuned)
+        with stages.stage("evaluate"):
+            params = partial.all_params(final.params, self.learner.frozen)
+            tuned = self.evaluator.evaluate(params, num_steps)
+            logging.info("step %d/%d  %s", num_steps, num_steps, evaluation_text.line(tuned))
+            metrics.amend(self.folder, num_steps, tuned.scalars())
+            untuned = self.start.params() if self.job.evaluation.untuned_baseline else None
+            results = assembly.with_baselines(self.evaluator, tuned, untuned)
         self.clock.enter(wall_time.SAVING)
-        if jax.process_index() == 0:
-            # Where no step was taken, what is there is of these parameters.
-            keep_others = not self.clock.has_steps()
-            result_files.write(self.folder, results, keep_others=keep_others)
-        _write_report(self.folder, known)
+        with stages.stage("report"):
+            if jax.process_index() == 0:
+                # Where no step was taken, what is there is of these parameters.
+                keep_others = not self.clock.has_steps()
+                result_files.write(self.folder, results, keep_others=keep_others)
+            _write_report(self.folder, known)
         return results
 
     def _begin(self, initial_state: state_lib.TrainState | None, log: run_log.RunLog) -> None:

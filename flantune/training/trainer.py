@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Shaped
 import numpy as np
 
 from flantune.configs import CheckpointConfig
+from flantune.host import stages
 from flantune.training import (
     bad_steps as bad_steps_lib,
     checkpoints as checkpoints_lib,
@@ -170,6 +171,9 @@ class _Loop:
     def run(self, state: state_lib.TrainState) -> state_lib.TrainState:
         """The last state, saved; raises Stopped where a signal came before it."""
         start_step = int(state.step)
+        if start_step < self.learner.num_steps:
+            logging.info("Compiling the training step, for which the first step waits.")
+        running = stages.Stage("compile")
         for step in range(start_step + 1, self.learner.num_steps + 1):
             if self.profiler.begins_at(step):
                 self._start_profile()
@@ -179,6 +183,8 @@ class _Loop:
             self.log.add(step, metrics)
             if step == start_step + 1:
                 self.log.wait()
+                running.end()
+                running = stages.Stage("train")
                 description.describe_first_step(batch, self.clock.elapsed_s())
                 self.clock.enter(wall_time.STEPS)
             stop = self.request.is_due(step)
@@ -186,6 +192,8 @@ class _Loop:
             self._pause(step, state, metrics, stop)
             if stop:
                 self._stop(step)
+        if start_step < self.learner.num_steps:
+            running.end()
         self._wait_for_saves()
         return state
 
@@ -209,7 +217,8 @@ class _Loop:
 
     def _wait_for_saves(self) -> None:
         self.clock.enter(wall_time.SAVING)
-        self.saver.checkpoints.wait()
+        with stages.stage("save"):
+            self.saver.checkpoints.wait()
         self.clock.write()
 
     def _stop(self, step: int) -> None:

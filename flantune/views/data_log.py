@@ -43,12 +43,8 @@ def log_mixture(bound: loading.BoundMixture, left_out: int) -> None:
             len(bound.absent),
             ", ".join(bound.absent),
         )
-    logging.info(
-        "Mixture %s: %d tasks; %d more are left out for its held-out plan.",
-        bound.name,
-        len(rows),
-        left_out,
-    )
+    without = f"; {left_out} more are left out for its held-out plan" if left_out else ""
+    logging.info("Mixture %s: %d tasks%s.", bound.name, len(rows), without)
     rows = sorted(rows, key=lambda row: -float(str(row["rate"])))
     for row in rows[:_TASKS_SHOWN]:
         logging.info(

@@ -56,9 +56,13 @@ def write_results(results: Results, *, as_json: bool, console: rich.console.Cons
 
 
 def prepare_table(result: prepare.PrepareReport) -> rich.table.Table:
-    """Failures one by one, the rest as counts."""
-    value = result.as_json()
-    return _table(("prepared store", ""), [(key, _cell(item)) for key, item in value.items()])
+    """Counts; failures and malformed rows, where there are any, one by one."""
+    rows = [
+        (key.replace("_", " "), f"{item:,}" if isinstance(item, int) else _cell(item))
+        for key, item in result.as_json().items()
+        if item != []
+    ]
+    return _table(("prepared store", ""), rows)
 
 
 def mixture_table(rows: Sequence[dict[str, Any]]) -> rich.table.Table:

@@ -56,7 +56,7 @@ def test_a_recipe_goes_by_its_name_and_says_what_is_left_to_bind(capsys):
     assert "'flan2022'" in text
     last = text.splitlines()[-1]
     assert last.startswith("Not bound, and without a default: ")
-    assert "configs.DataConfig.vocabulary" in last
+    assert "experiments.train.run_dir" in last
 
 
 def test_a_name_and_a_run_file_exclude_each_other(capsys):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from flantune import cli, testing
-from flantune.runs import preparation, training_run
+from flantune.runs import build, preparation, training_run
 
 ROOT = pathlib.Path(cli.__file__).parent.parent
 MODULE = "interrupted_tasks"
@@ -68,9 +68,7 @@ def test_what_was_broken_is_told_with_what_goes_on(capsys, monkeypatch):
         f"flantune: Stopped in the preparation of the data. {goes_on}"
     )
     assert not pathlib.Path("run").exists()
-    assert told(train, training_run, "build") == (
-        f"flantune: Stopped in the set-up of the run. {goes_on}"
-    )
+    assert told(train, build, "build") == (f"flantune: Stopped in the set-up of the run. {goes_on}")
     assert told("prepare run.gin", preparation, "fill") == (
         "flantune: Stopped in the preparation; what is prepared is kept, and the same command goes on."
     )

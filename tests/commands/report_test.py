@@ -7,7 +7,7 @@ import json
 import pytest
 
 from flantune import cli
-from flantune.run_folder import restarts
+from flantune.run_folder import commit, restarts
 
 LINES = [
     {"step": 10, "train/loss": 4.0, "train/accuracy": 0.1},
@@ -170,9 +170,11 @@ def running(run_dir, write_step):
     """A run that is at step 40 of 100: evaluated at 20 and 40, restarted at 10 with another learning rate."""
     text = json.dumps({"sessions": [{**SESSIONS[0], "last_step": 45}, SESSIONS[1]]})
     (run_dir / "wall_time.json").write_text(text)
-    restarts.record(run_dir, step=0, devices="1 x cpu", config_text=CONFIG)
-    (run_dir / "config.gin").write_text(CONFIG)
-    restarts.record(run_dir, step=10, devices="1 x cpu", config_text=CONFIG.replace("0.1", "0.2"))
+    for step, text in ((0, CONFIG), (10, CONFIG.replace("0.1", "0.2"))):
+        kept = restarts.files(
+            run_dir, is_new=step == 0, step=step, devices="1 x cpu", config_text=text
+        )
+        commit.write(run_dir, {**kept, "config.gin": text})
     for step, answers in ((20, "zzzz"), (40, "aabz"), (45, "zzzz")):
         write_step(run_dir, step, answers)
     return run_dir
