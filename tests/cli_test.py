@@ -358,8 +358,8 @@ def test_a_source_that_is_not_there_is_told_once(capsys, tmp_path):
     arguments = ["--data_dir", str(tmp_path), "--prepared_dir", str(tmp_path / "store")]
     assert cli.main(["train", "tiny_run.gin", *arguments]) == 2
     said = capsys.readouterr().err
-    assert said.count("[cli:long, train]") == 1
-    assert said.count("'long.jsonl'") == 2  # and of the other split
+    assert said.count("[cli:long, train; cli:long, test]") == 1
+    assert said.count("'long.jsonl'") == 1
 
 
 def test_show_needs_no_run_file(capsys):

@@ -28,6 +28,12 @@ def module(tmp_path, monkeypatch):
         yield sys.modules["lint_command_tasks"]
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """Tables whose cells need no second line."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 def run(capsys, *arguments):
     """Exit status and standard output."""
     capsys.readouterr()

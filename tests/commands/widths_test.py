@@ -41,7 +41,6 @@ COMMANDS = (
     "leakage run.gin --num_processes 0",
     "vocab run.gin --size 400 --output words.model",
     "prepare run.gin --num_processes 0",
-    "preflight run.gin",
     pytest.param("compile run.gin --topology h100:4", marks=pytest.mark.slow),
     "recipes",
 )

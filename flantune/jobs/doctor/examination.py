@@ -166,4 +166,4 @@ def _of_run(run: "run_file.Run | None") -> Iterator[Finding]:
     from flantune.jobs.doctor import run_file
 
     yield from made("splits", lambda: run_file.splits(run))
-    yield from made("run", lambda: list(run_file.checks()))
+    yield from made("run", lambda: list(run_file.checks(run)))

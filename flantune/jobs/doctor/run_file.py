@@ -19,6 +19,7 @@ from flantune.configs import (
 )
 from flantune.data.input import loading
 from flantune.data.store import prepare as prepare_lib
+from flantune.data.vocabularies import vocabulary
 from flantune.host import error_text
 from flantune.jobs import gin_files, preflight
 from flantune.jobs.doctor import store as store_check
@@ -55,13 +56,15 @@ def bound() -> Run:
     return gin_files.bind(Run)()
 
 
-def checks() -> Iterator[Finding]:
-    """Vocabulary and start of the run that was parsed, as `jobs/preflight.py` looks at them.
+def checks(run: Run) -> Iterator[Finding]:
+    """Vocabulary and start of a run, as `jobs/preflight.py` looks at them.
 
-    Its look at the store is left out: it wants all prepared, as a launch does.
+    What it asks of the store is left out: it wants all prepared, as a launch does, a vocabulary that is trained too.
     """
-    for one in gin_files.bind(preflight.check)():
-        if one.what != "data":
+    is_trained = vocabulary.size_to_train(run.data.vocabulary) is not None
+    left_out = {"data", "store", *(("vocabulary",) if is_trained else ())}
+    for one in gin_files.bind(preflight.check, launch=preflight.Launch())():
+        if one.what not in left_out:
             yield (
                 ok(one.what, one.found)
                 if one.passed

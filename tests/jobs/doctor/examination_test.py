@@ -163,7 +163,8 @@ def test_a_module_that_stops_the_program_is_told(run_file, here, capsys, monkeyp
     monkeypatch.syspath_prepend(str(here))
     (here / "doctor_tasks.py").write_text("import sys\nsys.exit(3)\n")
     status, checks = doctor(capsys, run_file)
-    assert (status, checks["splits"][0]) == (0, "unknown")
+    assert (status, checks["splits"][0]) == (1, "problem")
+    assert "doctor_tasks.py, line 2" in checks["splits"][1]
 
 
 def test_the_text_says_what_to_do(capsys):
@@ -217,4 +218,4 @@ def test_a_flag_that_ends_programs_does_not_end_this_one(here):
     assert done.returncode == 1, done.stderr
     levels = {one["what"]: one["level"] for one in json.loads(done.stdout)["checks"]}
     assert levels["devices"] == "problem"
-    assert (levels["run folder"], levels["vocabulary"]) == ("ok", "ok")
+    assert (levels["run folder"], levels["run file"]) == ("ok", "ok")
