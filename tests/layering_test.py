@@ -208,15 +208,18 @@ def test_importing_loads_no_tensorflow_and_touches_no_device(module):
 
 
 def test_mentions_of_files_are_true():
-    """Every `x.py` that a docstring, comment or README of ours names is there."""
+    """Every `x.py` that a docstring, comment, README or page of ours names is there."""
     known = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py")}
     elsewhere = re.compile(r"my_tasks\.py|modeling_t5\.py|tuners/|utils/save_and_load\.py")
     missing = []
-    for folder in ("flantune", "tasks", "gin"):
-        for path in [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).rglob("*.md")]:
-            place = path.relative_to(ROOT).parent
-            for name in re.findall(r"`([\w./]+\.py)`", path.read_text(encoding="utf-8")):
-                candidates = (place / name, pathlib.Path("flantune") / name, pathlib.Path(name))
-                if not elsewhere.search(name) and not known & {c.as_posix() for c in candidates}:
-                    missing.append(f"{path}: {name}")
+    folders = ("flantune", "tasks", "gin", "docs", "launch")
+    files = [
+        path for name in folders for kind in ("*.py", "*.md") for path in (ROOT / name).rglob(kind)
+    ]
+    for path in (ROOT / "README.md", *files):
+        place = path.relative_to(ROOT).parent
+        for name in re.findall(r"`([\w./]+\.py)`", path.read_text(encoding="utf-8")):
+            candidates = (place / name, pathlib.Path("flantune") / name, pathlib.Path(name))
+            if not elsewhere.search(name) and not known & {c.as_posix() for c in candidates}:
+                missing.append(f"{path}: {name}")
     assert not missing
