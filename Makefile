@@ -2,6 +2,7 @@
 # make test         set up, then the default tests
 # make hf           set up, then the hf extra, which the tests marked hf need
 # make tpu          set up, then libtpu, whose compiler `flantune compile` uses; it needs no TPU
+# make docs         set up, then the pages of docs/ in build/docs
 # make check        formatter, linter and type checker, as .ci/run does
 # Another Python: make PYTHON=python3.12 ...
 
@@ -10,8 +11,9 @@ VENV := .venv
 INSTALLED := $(VENV)/installed
 INSTALLED_HF := $(VENV)/installed-hf
 INSTALLED_TPU := $(VENV)/installed-tpu
+INSTALLED_DOCS := $(VENV)/installed-docs
 
-.PHONY: setup hf tpu quickstart test check clean
+.PHONY: setup hf tpu docs quickstart test check clean
 
 setup: $(INSTALLED)
 
@@ -36,6 +38,15 @@ $(INSTALLED_TPU): $(INSTALLED)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,tpu]'
 	touch $@
 
+$(INSTALLED_DOCS): $(INSTALLED)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,docs]'
+	touch $@
+
+# A warning is an error: a link to nothing, say.
+docs: $(INSTALLED_DOCS)
+	$(VENV)/bin/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky docs build/docs
+	@echo "Open build/docs/index.html."
+
 quickstart: $(INSTALLED)
 	launch/local.sh gin/runs/quickstart.gin
 
@@ -48,4 +59,4 @@ check: $(INSTALLED)
 	$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) *.egg-info
+	rm -rf $(VENV) *.egg-info build/docs docs/generated
