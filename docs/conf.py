@@ -20,6 +20,7 @@ smartquotes = False  # flags keep their two hyphens
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
+toc_object_entries = False  # headings name them
 autodoc_typehints = "none"  # signatures have them
 napoleon_use_ivar = True
 # Not ours, and not looked up over the network.

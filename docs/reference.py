@@ -11,6 +11,7 @@ import json
 import pathlib
 import pkgutil
 import re
+import typing
 from typing import Any
 
 import flantune
@@ -164,18 +165,36 @@ def _binding(one: config_reference.Binding) -> str:
 
 
 def python_page(names: Iterable[str], notebooks: Iterable[str]) -> str:
-    """What `import flantune` offers, by autodoc, and the notebooks that show it at work."""
+    """What `import flantune` offers, and what its calls return, by autodoc; and the notebooks that show it at work."""
     shown = " ".join(f"[{name.replace('_', ' ').capitalize()}]({name}.md)" for name in notebooks)
+    calls = {name: getattr(flantune, name) for name in names}
+    returned = dict.fromkeys(
+        one for call in calls.values() for one in _our_classes(call.__annotations__["return"])
+    )
     parts = [
         "# From Python",
-        "What `import flantune` offers to notebooks and programs: the calls behind the commands.",
+        "What `import flantune` offers to notebooks and programs: the calls behind the commands, and what they return.",
         f"At work: {shown}." if shown else "",
+        *(_documented(name, f"autofunction:: flantune.{name}") for name in calls),
         *(
-            f"## {name}\n\n```{{eval-rst}}\n.. autofunction:: flantune.{name}\n```"
-            for name in names
+            _documented(one.__name__, f"autoclass:: {one.__module__}.{one.__name__}()", "members")
+            for one in returned
         ),
     ]
     return _joined(parts)
+
+
+def _our_classes(annotation: object) -> Iterator[type]:
+    """The classes of flantune in a type, such as `list[RenderedExample]`."""
+    if isinstance(annotation, type) and annotation.__module__.startswith(flantune.__name__):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from _our_classes(part)
+
+
+def _documented(title: str, directive: str, *options: str) -> str:
+    lines = [f".. {directive}", *(f"   :{option}:" for option in options)]
+    return "\n".join([f"## {title}\n", "```{eval-rst}", *lines, "```"])
 
 
 def _mark_code(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:

@@ -6,6 +6,7 @@ import pathlib
 
 import pytest
 
+import flantune
 from flantune.jobs.config_reference import Binding, Owner
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -66,6 +67,18 @@ def test_a_binding_has_type_default_meaning_and_example(reference):
         "Built from bindings of their own: `model` from `ModelConfig`.\n\n"
         "`LoraConfig.rank`\n: Columns of `A`, as in a\\*b.\n\n"
         "  `int`, must be bound. Example: `--gin.LoraConfig.rank=8`\n"
+    )
+
+
+def test_calls_from_python_stand_before_what_they_return(reference, monkeypatch):
+    def ask(question: str) -> list[Binding] | None: ...
+
+    monkeypatch.setattr(flantune, "ask", ask, raising=False)
+    page = reference.python_page(["ask"], ["first_model"])
+    assert "[First model](first_model.md)" in page
+    assert page.endswith(
+        "## ask\n\n```{eval-rst}\n.. autofunction:: flantune.ask\n```\n\n"
+        "## Binding\n\n```{eval-rst}\n.. autoclass:: flantune.jobs.config_reference.Binding()\n   :members:\n```\n"
     )
 
 
