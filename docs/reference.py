@@ -49,7 +49,7 @@ def pages() -> dict[str, str]:
     return {
         "commands": commands_page(command_parsers()),
         "configs": configs_page(config_reference.owners()),
-        "python": python_page(getattr(flantune, "__all__", ()), notebooks),
+        "python": python_page(flantune.__all__, notebooks),
         **notebooks,
     }
 
