@@ -210,7 +210,8 @@ def infer(
     configs.check_whole("experiments.infer.batch_size", batch_size)
     if max_decode_length is not None:
         configs.check_whole("experiments.infer.max_decode_length", max_decode_length)
-    loaded = assembly.restore(checkpoint, model, data, mesh, step, init, decoding)
+    restored = assembly.restore(checkpoint, model, data, mesh, step, init, decoding)
+    loaded = assembly.ready_to_answer(restored)
     return loaded.predict(prompts, batch_size=batch_size, max_decode_length=max_decode_length)
 
 

@@ -90,7 +90,7 @@ def _run(
         restore = gin_files.bind(
             assembly.restore, checkpoint=os.fspath(run_dir), step=step, model=model, mesh=mesh
         )
-    return restore()
+    return assembly.ready_to_answer(restore())
 
 
 def _foreign(

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 
+import jax
 import numpy as np
 from numpy.testing import assert_allclose
 import pytest
@@ -90,6 +91,17 @@ def test_other_layouts_answer_as_the_run(model, folders):
         assert_allclose(loaded.embed(PROMPTS), expected[1], rtol=1e-4, atol=1e-5)
 
 
+def test_on_a_cpu_stacked_layers_are_taken_apart(model, folders, workplace):
+    """A stack's parameters would be copied out of it for every token."""
+    convert.convert(convert.open_source(folders["hf"]), workplace / "again", to="flantune")
+    assert "scan_layers = True" in (workplace / "again" / "config.gin").read_text()
+    loaded = flantune.load(workplace / "again", dtype="float32", max_decode_length=16)
+    assert loaded.network.config.scan_layers == (jax.default_backend() != "cpu")
+    assert ("layers" in loaded.params["encoder"]) == (jax.default_backend() != "cpu")
+    assert loaded.predict(PROMPTS) == model.predict(PROMPTS)
+    assert_allclose(loaded.embed(PROMPTS), model.embed(PROMPTS), rtol=1e-4, atol=1e-5)
+
+
 def test_activations_may_be_bfloat16(model, folders):
     for path in ("run", folders["hf"]):
         narrow = flantune.load(path, dtype="bfloat16")
@@ -104,8 +116,6 @@ def test_activations_may_be_bfloat16(model, folders):
 
 
 def test_a_mesh_may_be_given(model):
-    import jax
-
     count = jax.device_count()
     loaded = flantune.load("run", mesh=configs.MeshConfig(data=1, fsdp=count))
     assert loaded.mesh.shape["fsdp"] == count
