@@ -41,7 +41,6 @@ _CONFIGS: dict[object, str] = {
     for name, item in vars(configs).items()
     if dataclasses.is_dataclass(item)
 }
-_COMMAND_LINE, _CALL = "the command line", "the call"
 _LOCK = threading.RLock()
 
 
@@ -91,10 +90,11 @@ def parse(
     """
     folders = search_paths(paths)
     found = [_find(file, folders) for file in files]
-    given_by = _CALL if isinstance(bindings, Mapping) else _COMMAND_LINE
+    given_by = gin_names.CALL if isinstance(bindings, Mapping) else gin_names.COMMAND_LINE
     if isinstance(bindings, Mapping):
-        bindings = [_of_python(name, value) for name, value in bindings.items()]
-    assignments = [_assignment(binding) for binding in bindings]
+        assignments = [_of_python(name, value) for name, value in bindings.items()]
+    else:
+        assignments = [_assignment(binding) for binding in bindings]
     gin.clear_config()
     gin_config._LOCATION_PREFIXES[:] = [""]  # gin only ever adds search paths
     # Gin's other reader takes a path for a Python package, and reports an error for each search path without the file.
@@ -414,8 +414,8 @@ def _is_literal(text: str) -> bool:
 
 
 def _of_python(name: str, value: object) -> str:
-    """A binding whose value is Python's, as "NAME=VALUE"."""
-    return f"{name}={gin_values.literal(name, value)}"
+    """A binding whose value is Python's, as gin reads it."""
+    return f"{gin_names.full(name, gin_names.CALL)} = {gin_values.literal(name, value)}"
 
 
 def _explain(error: Exception, source: str) -> str:
@@ -454,4 +454,4 @@ def _place(text: str, source: str) -> str:
     match = re.search(r"""In file "([^"]+)", line (\d+)""", text)
     if match:
         return f"{match.group(1)}, line {match.group(2)},"
-    return source[:1].upper() + source[1:] if source in (_COMMAND_LINE, _CALL) else source
+    return source

@@ -13,6 +13,8 @@ from flantune.data import names
 _SHOWN = 3
 _MODULES = ("configs", "experiments")
 _TRAIN = "experiments.train"
+COMMAND_LINE, CALL = "The command line", "The call"  # who binds names
+_FLAG = {COMMAND_LINE: "--gin.", CALL: ""}  # what stands before a name there
 
 
 def parameters() -> dict[str, tuple[str, ...]]:
@@ -39,8 +41,11 @@ def short(name: str) -> str:
     return name.removeprefix("configs.")
 
 
-def full(name: str) -> str:
+def full(name: str, who: str = COMMAND_LINE) -> str:
     """The full name of a parameter that the command line names: "DataConfig.mixture" is "configs.DataConfig.mixture".
+
+    Args:
+        who: names it, for the message: COMMAND_LINE or CALL.
 
     Raises:
         ValueError: there is no such parameter; the sentence has the closest.
@@ -50,14 +55,12 @@ def full(name: str) -> str:
     module, _, rest = given.partition(".")
     owner, _, parameter = (rest if module in _MODULES else given).partition(".")
     if not parameter:
-        raise ValueError(_without_owner(owner, known))
+        raise ValueError(_without_owner(owner, known, who))
     owners = [f"{one}.{owner}" for one in _MODULES if f"{one}.{owner}" in known]
     if not owners:
-        raise ValueError(
-            names.unknown("The command line binds", owner, {_last(one): () for one in known})
-        )
+        raise ValueError(names.unknown(f"{who} binds", owner, {_last(one): () for one in known}))
     if parameter not in known[owners[0]]:
-        raise ValueError(_no_parameter(owners[0], parameter, known))
+        raise ValueError(_no_parameter(owners[0], parameter, known, who))
     return f"{scope}{slash}{owners[0]}.{parameter}"
 
 
@@ -77,25 +80,26 @@ def with_parameter(parameter: str) -> list[str]:
     return found
 
 
-def _without_owner(name: str, known: Mapping[str, Sequence[str]]) -> str:
+def _without_owner(name: str, known: Mapping[str, Sequence[str]], who: str) -> str:
     """What is wrong with a name of one word: it is a parameter's, or has none."""
+    flag = _FLAG[who]
     owners = [one for one in known if _last(one) == name]
     if owners:
         own = ", ".join(known[owners[0]])
-        return f"The command line binds '{name}' without a parameter. Give --gin.{short(owners[0])}.NAME=VALUE; NAME is one of {own}."
-    said = f"The command line binds '{name}' without saying of what it is a parameter."
-    found = [f"--gin.{one}" for one in with_parameter(name)]
+        return f"{who} binds '{name}' without a parameter. Give {flag}{short(owners[0])}.NAME=VALUE; NAME is one of {own}."
+    said = f"{who} binds '{name}' without saying of what it is a parameter."
+    found = [f"{flag}{one}" for one in with_parameter(name)]
     if not found:
-        return f"{said} Give --gin.OWNER.NAME=VALUE, for example --gin.experiments.train.num_steps=100."
+        return f"{said} Give {flag}OWNER.NAME=VALUE, for example {flag}experiments.train.num_steps=100."
     more = f", or {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return f"{said} Did you mean {' or '.join(found[:_SHOWN])}{more}?"
 
 
-def _no_parameter(owner: str, parameter: str, known: Mapping[str, Sequence[str]]) -> str:
-    who = f"The command line binds {short(owner)} to the parameter"
+def _no_parameter(owner: str, parameter: str, known: Mapping[str, Sequence[str]], who: str) -> str:
+    said = f"{who} binds {short(owner)} to the parameter"
     is_elsewhere = any(parameter in own for own in known.values())
     return names.unknown(
-        who, parameter, with_parameter(parameter) if is_elsewhere else known[owner]
+        said, parameter, with_parameter(parameter) if is_elsewhere else known[owner]
     )
 
 

@@ -13,7 +13,7 @@ from flantune.training import metrics, preemption, trainer
 
 def test_a_run_folder_is_what_the_command_makes(trained):
     run = pathlib.Path("run")
-    for name in ("config.gin", "log.txt", "report.html", "metrics.jsonl", "training.html"):
+    for name in ("config.gin", "log.txt", "report.html", "metrics.jsonl", "versions.json"):
         assert (run / name).exists(), name
     log = (run / "log.txt").read_text()
     assert "First step done" in log
