@@ -13,7 +13,7 @@ author = "the flantune authors"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "reference"]
-exclude_patterns = ["notebooks"]  # reference.py makes pages of them
+exclude_patterns = ["notebooks", "starter"]  # reference.py makes pages of the notebooks
 default_role = "literal"  # docstrings mark code as Markdown does
 smartquotes = False  # flags keep their two hyphens
 

@@ -1,6 +1,6 @@
 """A new project: a folder with tasks, data, a run file, a test and a README that work as they are.
 
-It is a copy of `starter/` under another name, which stands there in place of "my_lab". Commands find what is in it, since they
+It is a copy of `docs/starter/` under another name, which stands there in place of "my_lab". Commands find what is in it, since they
 look for task modules in `tasks/` and for gin files in `gin/` of the folder that they run in.
 """
 
@@ -14,7 +14,7 @@ import uuid
 
 from flantune.host import places, shipped
 
-FOLDER = "starter"
+FOLDER = "docs/starter"
 NAME = "my_lab"
 # Named one by one: a starter that was tried out holds runs, caches and a prepared store besides.
 FILES = (

@@ -10,7 +10,7 @@ from flantune.host import places
 from flantune.jobs.doctor.findings import Finding, as_warning, ok, problem, warning
 
 _GIB = 2**30
-# What training `starter/` takes of host memory is 0.8 GiB; a quarter more for the processes that prepare.
+# What training `docs/starter/` takes of host memory is 0.8 GiB; a quarter more for the processes that prepare.
 _LEAST_MEMORY = _GIB
 _LEAST_DISK = (
     _GIB  # a tiny run takes a few MB; a store or a real model's checkpoint soon takes this
