@@ -17,25 +17,25 @@ INSTALLED_DOCS := $(VENV)/installed-docs
 
 setup: $(INSTALLED)
 
-# Only a finished installation leaves the mark, so a broken one is repeated.
+# pip's errors are shown; its warnings, of mirrors and retries, are not. Only a finished installation leaves the mark, so a broken one is repeated.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "flantune needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@echo "Installing into $(VENV): about two minutes, once."
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	$(VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	touch $@
 
 hf: $(INSTALLED_HF)
 
 $(INSTALLED_HF): $(INSTALLED)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,hf]'
+	$(VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,hf]'
 	touch $@
 
 tpu: $(INSTALLED_TPU)
 
 $(INSTALLED_TPU): $(INSTALLED)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,tpu]'
+	$(VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,tpu]'
 	touch $@
 
 $(INSTALLED_DOCS): $(INSTALLED)
