@@ -134,9 +134,9 @@ def _settings(
     try:
         members = catalog.members(mixture)
     except KeyError as error:
-        if skipped:  # a member that is named and could not be made
-            raise KeyError(" ".join([error.args[0], *skipped.values()])) from error
-        raise
+        said = error.args[0]
+        more = [why for why in dict.fromkeys(skipped.values()) if why not in said]
+        raise KeyError(" ".join([said, *more])) from error
     found: dict[str, list[prompting.PromptSetting]] = {}
     for member in members:
         found.setdefault(catalog.task(member).name, []).append(catalog.setting(member))

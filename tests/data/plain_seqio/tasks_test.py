@@ -155,13 +155,19 @@ def test_settings_are_refused(span_ready):
 
 
 def test_lint_checks_the_seqio_tasks_that_a_run_reaches(span_place, span_ready):
-    mixture = Mixture(name="s_linted", rates={"s:text": 1, CUT: 1, "seqio:whole_line": 1})
+    mixtures = [
+        Mixture(name="s_linted", rates={"s:text": 1, CUT: 1}),
+        Mixture(name="s_misspelt", rates={"s:text": 1, "seqio:whole_line": 1}),
+    ]
     config = make_config(span_place, mixture="s_linted", modules=("seqio_linted",))
-    with testing.task_module("seqio_linted", [TEXT], [mixture]):
+    misspelt = make_config(span_place, mixture="s_misspelt", modules=("seqio_linted",))
+    with testing.task_module("seqio_linted", [TEXT], mixtures):
         report = lint_job.lint(data=config)
+        with pytest.raises(KeyError, match="Did you mean 'whole_lines'") as raised:
+            lint_job.lint(data=misspelt)
     assert report.splits == {"s:text": "train", CUT: "train"}
     found = {one.code: one.message for one in report.findings if one.task == CUT}
     cut = sum(len(line) + 1 > LENGTHS["targets"] for line in LINES)
     assert found["cut_ids"].startswith(f"{cut} of 32 rows lose the end")
-    assert "Did you mean 'whole_lines'" in report.skipped["seqio:whole_line"]
-    assert set(lint_job.lint(data=make_config(span_place), tasks=SPANS).splits) == {SPANS}
+    assert str(raised.value).count("seqio_modules do not register") == 1
+    assert set(lint_job.lint(data=make_config(span_place), tasks=(SPANS,)).splits) == {SPANS}

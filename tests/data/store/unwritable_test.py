@@ -229,4 +229,4 @@ def test_one_cause_of_many_splits_is_told_once(tmp_path, caplog, monkeypatch):
     with pytest.raises(ValueError, match="5 of 5 splits cannot be prepared") as raised:
         report.raise_if_failed()
     assert str(raised.value).count("permission denied") == 1
-    assert len(caplog.records) == 1
+    assert not caplog.records  # whoever asked for it is told, once
