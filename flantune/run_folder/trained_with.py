@@ -20,6 +20,8 @@ MODEL, MIXTURE, VOCABULARY = KINDS = ("model", "mixture", "vocabulary")
 # What may change in a run: the same parameters, the same function of them.
 _FREE_FIELDS = frozenset({"dropout_rate", "dtype", "layer_loop", "remat", "lora"})
 _LORA_FIELDS = ("rank", "alpha", "targets")
+# What may be allowed to change: the parameters keep their names and shapes.
+_SAME_SHAPES = frozenset({"relative_attention_max_distance", "alpha"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,12 +63,19 @@ class TrainedWith:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
-    """A difference between what a run was trained with and what it is to go on with."""
+    """A difference between what a run was trained with and what it is to go on with.
+
+    Attributes:
+        kind: one of KINDS.
+        what: of which `before` and `after` are the values.
+        fits: whether the run's parameters have a place in what it would become.
+    """
 
     kind: str
     what: str
     before: object
     after: object
+    fits: bool = True
 
     def text(self) -> str:
         """Both values, in one clause."""
@@ -107,14 +116,17 @@ def check(
     Raises:
         ValueError: there are others; the message has both values.
     """
-    refused = [change for change in found if change.kind not in allowed]
+    refused = [change for change in found if change.kind not in allowed or not change.fits]
     if not refused:
         return list(found)
     listed = "; ".join(one.text() for one in refused[:5])
     more = f"; and {len(refused) - 5} more" if len(refused) > 5 else ""
+    said = f"{run_dir} was trained with {listed}{more}."
+    if not all(one.fits for one in refused):
+        raise ValueError(f"{said} Its parameters do not fit that model: name another --run_dir.")
     kinds = " ".join(f"--allow_other {kind}" for kind in KINDS if kind in {c.kind for c in refused})
     raise ValueError(
-        f"{run_dir} was trained with {listed}{more}. To train from it with other values, start a new run folder with "
+        f"{said} To train from it with other values, start a new run folder with "
         f"--gin.InitConfig.path={run_dir}; {kinds} continues this one all the same."
     )
 
@@ -123,16 +135,21 @@ def _model_changes(before: ModelConfig | None, after: ModelConfig | None) -> Ite
     if before is None or after is None:
         return
     for field in dataclasses.fields(ModelConfig):
-        old, new = getattr(before, field.name), getattr(after, field.name)
-        if field.name not in _FREE_FIELDS and old != new:
-            yield _change(MODEL, f"ModelConfig.{field.name}", old, new)
-    if (before.lora is None) != (after.lora is None):
-        yield _change(MODEL, "ModelConfig.lora", before.lora, after.lora)
-    elif before.lora is not None:
-        for name in _LORA_FIELDS:
-            old, new = getattr(before.lora, name), getattr(after.lora, name)
-            if old != new:
-                yield _change(MODEL, f"LoraConfig.{name}", old, new)
+        if field.name not in _FREE_FIELDS:
+            yield from _field_change(before, after, field.name)
+    if before.lora is None or after.lora is None:
+        if before.lora != after.lora:
+            yield _change(MODEL, "ModelConfig.lora", before.lora, after.lora, fits=False)
+        return
+    for name in _LORA_FIELDS:
+        yield from _field_change(before.lora, after.lora, name)
+
+
+def _field_change(before: object, after: object, name: str) -> Iterator[Change]:
+    old, new = getattr(before, name), getattr(after, name)
+    if old != new:
+        fits = name in _SAME_SHAPES or (name == "mlp_activations" and len(old) == len(new))
+        yield _change(MODEL, f"{type(before).__name__}.{name}", old, new, fits=fits)
 
 
 def _mixture_changes(before: TrainedWith, after: TrainedWith) -> Iterator[Change]:
@@ -154,8 +171,8 @@ def _mixture_changes(before: TrainedWith, after: TrainedWith) -> Iterator[Change
                 break
 
 
-def _change(kind: str, what: str, before: object, after: object) -> Change:
-    return Change(kind=kind, what=f"{what} =", before=repr(before), after=repr(after))
+def _change(kind: str, what: str, before: object, after: object, *, fits: bool = True) -> Change:
+    return Change(kind=kind, what=f"{what} =", before=repr(before), after=repr(after), fits=fits)
 
 
 def _json(path: epath.Path) -> Any:  # Any: whatever JSON holds

@@ -77,6 +77,16 @@ def test_a_refused_start_leaves_a_trained_folder_as_it_was(
     assert small.answers("runs/trained") == small.answers("runs/base")
 
 
+def test_sizes_cannot_be_allowed_to_change(capsys, trained):
+    text = refusal(
+        capsys, "trained", MORE, "--gin.ModelConfig.mlp_dim=64", "--allow_other", "model"
+    )
+    assert "ModelConfig.mlp_dim = 32, and now 64. Its parameters do not fit that model" in text
+    relu = "--gin.ModelConfig.mlp_activations=('relu', 'linear')"
+    assert "--allow_other model continues" in refusal(capsys, "trained", MORE, relu)
+    assert small.train("trained", MORE, relu, "--allow_other", "model") == 0
+
+
 def test_a_task_that_came_or_went_is_named(capsys, trained, module_of_other_task):
     task = json.loads((trained / "mixture.json").read_text())[0]
     rows = [{**task, "rate": 0.5}, {**task, "task": "start:gone", "rate": 0.5}]
