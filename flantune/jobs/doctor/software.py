@@ -86,10 +86,15 @@ def check_tested(
     tested: Mapping[str, str], versions: Mapping[str, str | None], constraints: pathlib.Path
 ) -> list[Finding]:
     """Installed packages that are not of the version that was tested; what is not installed does not count."""
+
+    def is_tested(name: str, version: str) -> bool:
+        # As pip's "==" has it, a build of the version counts: 2.13.0+cpu is 2.13.0.
+        return specifiers.SpecifierSet(f"=={tested[name]}").contains(version, prereleases=True)
+
     others = {
         name: version
         for name, version in versions.items()
-        if version is not None and version != tested[name]
+        if version is not None and not is_tested(name, version)
     }
     if not others:
         return [ok("versions", f"all are those of {constraints}")]
