@@ -36,6 +36,24 @@ def write_step():
 
 
 @pytest.fixture(scope="session")
+def compilation_cache(tmp_path_factory):
+    """JAX keeps what it compiles, from now on; the value is the environment with which other processes share it."""
+    import jax
+
+    settings = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compilation_cache")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    yield {name.upper(): str(value) for name, value in settings.items()}
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+@pytest.fixture(scope="session")
 def real_data() -> pathlib.Path:
     """A folder of real datasets beside the checkout; it is not part of the project."""
     if not _SHARED_DATA.is_dir():

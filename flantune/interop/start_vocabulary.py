@@ -84,7 +84,7 @@ def check(vocabulary: vocabulary_lib.Vocabulary, name: str, init: InitConfig | N
         init: the start; one that does not say its vocabulary is not compared.
     """
     own = None if init is None or init.other_vocabulary else name_of(init.path)
-    if own is None or init is None:
+    if own is None or init is None or own == name:  # the same file is not read again
         return
     found = comparison.difference(vocabulary, vocabulary_lib.load(own))
     if found is not None:

@@ -80,15 +80,17 @@ def build(
         FileNotFoundError: there is no such source.
     """
     folder, data, evaluation = epath.Path(job.run_dir), job.data, job.evaluation
+    is_new = _is_new(folder, job.num_steps)
     with stages.stage("vocabulary"):
-        bound, vocabulary, identity = _training_data(job, folder, catalog, store)
+        bound, vocabulary, identity = _training_data(
+            job, catalog, store, trained_folder=None if is_new else folder
+        )
     building = stages.Stage("build")
     network = assembly.make_network(job.model, vocabulary)
     mesh = sharding.make_mesh(job.mesh)
     evaluator = assembly.make_evaluator(
         catalog, store, data, evaluation, network, vocabulary, mesh, job.decoding
     )
-    is_new = _is_new(folder, job.num_steps)
     start = start_lib.of_run(
         network,
         mesh=mesh,
@@ -123,9 +125,16 @@ def _is_new(folder: epath.Path, num_steps: int) -> bool:
 
 
 def _training_data(
-    job: Job, folder: epath.Path, catalog: catalog_lib.Catalog, store: store_lib.Store
+    job: Job,
+    catalog: catalog_lib.Catalog,
+    store: store_lib.Store,
+    *,
+    trained_folder: epath.Path | None,
 ) -> tuple[loading.BoundMixture, vocabularies.Vocabulary, trained_with.TrainedWith]:
     """A run's mixture, which its held-out plan allows, its vocabulary, and what of them its folder keeps.
+
+    Args:
+        trained_folder: of the run, where it has a checkpoint.
 
     Raises:
         ValueError: the folder was trained with others.
@@ -136,14 +145,13 @@ def _training_data(
             leaks = leakage.check(catalog, store, data, job.evaluation, plan=data.held_out)
             leaks.raise_if_violated()
     bound = loading.bind_mixture(catalog, store, data.mixture, split=data.split)
-    changed: list[trained_with.Change] = []
-    before, name = None, data.vocabulary
-    if _is_new(folder, job.num_steps):
+    before, name, changed = None, data.vocabulary, list[trained_with.Change]()
+    if trained_folder is None:
         vocabulary = vocabulary_lib.of_new_run(data, job.init, store, lambda: bound)
     else:
-        before = trained_with.read(folder)
+        before = trained_with.read(trained_folder)
         name, vocabulary, changed = vocabulary_lib.of_trained_run(
-            folder,
+            trained_folder,
             before.vocabulary,
             data,
             store,
@@ -157,9 +165,9 @@ def _training_data(
         tasks=bound.table(),
         vocabulary=vocabulary_lib.facts(vocabulary, name),
     )
-    if before is not None:
+    if before is not None and trained_folder is not None:
         found = [*changed, *trained_with.changes(before, identity)]
-        for one in trained_with.check(folder, found, job.allow_other):
+        for one in trained_with.check(trained_folder, found, job.allow_other):
             logging.warning("The run goes on with another %s: %s.", one.kind, one.text())
     data_log.log_mixture(bound, len(catalog.left_out(data.mixture)))
     return bound, vocabulary, identity

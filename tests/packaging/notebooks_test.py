@@ -15,7 +15,7 @@ NOTEBOOKS = sorted(
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_in_an_empty_folder(path, tmp_path):
-    notebook_cells.run(path, tmp_path)
+    assert notebook_cells.run(path, tmp_path)  # what its cells print
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

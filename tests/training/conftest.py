@@ -1,4 +1,4 @@
-"""One compilation cache for the tests of this folder and the processes that they start."""
+"""What the tests of this folder share: one compilation cache, with the processes that they start, and those processes."""
 
 import fcntl
 import json
@@ -7,23 +7,12 @@ import pathlib
 import subprocess
 import sys
 
-import jax
 import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compilation_cache(tmp_path_factory):
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compilation_cache")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    yield {name.upper(): str(value) for name, value in settings.items()}
-    for name, value in before.items():
-        jax.config.update(name, value)
+def kept_programs(compilation_cache):
+    """What one test compiles, the next ones need not."""
 
 
 @pytest.fixture(scope="session")
