@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import rich.console
 
-from flantune import run_folder
-from flantune.host import places
-
 if TYPE_CHECKING:
     from etils import epath
 
@@ -144,6 +141,8 @@ def check_folder(flag: str, path: str) -> None:
 
 def _check_parent(flag: str, path: str, folder: pathlib.Path) -> None:
     """Raises ValueError where a folder neither is one that can be written to, nor can be made."""
+    from flantune.host import places
+
     why = places.why_not_writable(folder)
     if why is not None:
         raise ValueError(f"{flag} {path} cannot be written: {why}.")
@@ -151,6 +150,8 @@ def _check_parent(flag: str, path: str, folder: pathlib.Path) -> None:
 
 def _config_of(flag: str, checkpoint: str) -> "epath.Path":
     from etils import epath
+
+    from flantune import run_folder
 
     run_folder.finish(checkpoint)
     path = epath.Path(checkpoint) / run_folder.CONFIG

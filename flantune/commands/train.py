@@ -9,8 +9,8 @@ from absl import logging
 
 from flantune.commands import process_flags, shared
 from flantune.host import error_text, interrupts
-from flantune.run_folder import trained_with
 
+_KINDS = ("model", "mixture", "vocabulary")  # of what a run is trained with
 _GOES_ON = "nothing is lost, and the same command goes on"
 
 
@@ -27,7 +27,7 @@ def add(commands: shared.Commands) -> None:
         "--allow_other",
         action="append",
         default=[],
-        choices=trained_with.KINDS,
+        choices=_KINDS,
         help="go on in a folder that was trained with another model, mixture or vocabulary; repeatable",
     )
     process_flags.add(parser)

@@ -8,7 +8,6 @@ import re
 from typing import NoReturn
 
 import flantune
-from flantune.data import names
 
 _BINDING = "--gin."
 _SHOWN = 3
@@ -35,6 +34,8 @@ def parse(
         return parser.parse_args(words)  # --help, --version, or nothing
     name, *rest = words
     if name not in commands:
+        from flantune.data import names
+
         _refuse(parser, names.unknown("You asked for the command", name, commands))
     command = commands[name]
     flags = ["--help", *re.findall(r"--\w+", command.format_usage())]
@@ -58,6 +59,7 @@ def _wrong_flag(word: str, flags: Sequence[str]) -> str | None:
     flag, _, value = word.partition("=")
     if not flag.startswith("--") or any(one.startswith(flag) for one in flags):
         return None
+    from flantune.data import names
     from flantune.jobs import gin_names  # brings what gin binds
 
     owner, _, parameter = flag.lstrip("-").rpartition(".")

@@ -15,9 +15,11 @@ import pathlib
 import re
 import stat
 import tempfile
+from typing import TYPE_CHECKING
 import uuid
 
-from etils import epath
+if TYPE_CHECKING:
+    from etils import epath
 
 _PROBE = b"\0" * 4096  # a block: a full disk may still take a file without content
 
@@ -54,7 +56,7 @@ def why_not_writable(place: str | os.PathLike[str]) -> str | None:
     return None
 
 
-def check_writable(what: str, place: epath.PathLike) -> None:
+def check_writable(what: str, place: "epath.PathLike") -> None:
     """Raises PlaceError where files cannot be made in a folder, or the folder itself cannot: local or in a bucket.
 
     In a bucket an object is written and removed.
@@ -67,6 +69,8 @@ def check_writable(what: str, place: epath.PathLike) -> None:
         if why is not None:
             raise PlaceError(f"{what} cannot be written: {why}.")
         return
+    from etils import epath
+
     probe = epath.Path(place) / f".probe-{uuid.uuid4().hex}"
     try:
         probe.write_text("")

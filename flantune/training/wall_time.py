@@ -15,7 +15,6 @@ import time
 from typing import Any
 
 from etils import epath
-import jax
 
 from flantune.host import atomic
 
@@ -128,6 +127,8 @@ class Clock:
 
     def begin(self, run_dir: epath.PathLike, start_step: int, num_steps: int) -> None:
         """The session has a state to go on from, with so many steps done of the run's `num_steps`."""
+        import jax  # reports read the file without it
+
         self._first_step, self._last_step = start_step + 1, start_step
         if start_step < num_steps and jax.process_index() == 0:
             self._path = epath.Path(run_dir) / FILE

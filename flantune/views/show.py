@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 import dataclasses
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich.console
 import rich.panel
 import rich.table
 import rich.text
 
-from flantune.data.store import prepare
-from flantune.evaluation.results import Results
 from flantune.views import evaluation_text, report, whole_tables
+
+if TYPE_CHECKING:
+    from flantune.data.store import prepare
+    from flantune.evaluation.results import Results
 
 _MAX_ROWS = 60
 _MAX_MEMBERS = 5  # of a mixture
@@ -40,7 +42,7 @@ def write_lines(value: object, lines: str, *, as_json: bool, console: rich.conso
         console.print(rich.text.Text(lines), soft_wrap=True)
 
 
-def write_results(results: Results, *, as_json: bool, console: rich.console.Console) -> None:
+def write_results(results: "Results", *, as_json: bool, console: rich.console.Console) -> None:
     """The summary of an evaluation beside its baselines, and where it was written."""
     if as_json:
         value = report.results_json(results.tuned, results.baselines)
@@ -55,7 +57,7 @@ def write_results(results: Results, *, as_json: bool, console: rich.console.Cons
         console.print(rich.text.Text(evaluation_text.written(results.written)), soft_wrap=True)
 
 
-def prepare_table(result: prepare.PrepareReport) -> rich.table.Table:
+def prepare_table(result: "prepare.PrepareReport") -> rich.table.Table:
     """Counts; failures and malformed rows, where there are any, one by one."""
     rows = [
         (key.replace("_", " "), f"{item:,}" if isinstance(item, int) else _cell(item))
