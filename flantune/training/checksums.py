@@ -23,6 +23,7 @@ def _bits(array: Shaped[Array, "*shape"]) -> UInt32[Array, "*shape"]:
     return jax.lax.bitcast_convert_type(array, unsigned).astype(jnp.uint32)
 
 
+@jax.jit  # by array: layers of one shape are compiled once
 def _checksum(array: Shaped[Array, "..."]) -> UInt32[Array, ""]:
     """Sum of each value's bits times an odd number that depends on its place, modulo 2**32.
 
@@ -37,11 +38,6 @@ def _checksum(array: Shaped[Array, "..."]) -> UInt32[Array, ""]:
     return jnp.sum(_bits(array) * weight, dtype=jnp.uint32)
 
 
-@jax.jit
-def _checksums(leaves: list[Shaped[Array, "..."]]) -> list[UInt32[Array, ""]]:
-    return [_checksum(leaf) for leaf in leaves]
-
-
 def of(tree: PyTree) -> dict[str, int]:
     """The checksum of each array by path, for example {"params/decoder/logits_dense/kernel": 2910}.
 
@@ -49,7 +45,7 @@ def of(tree: PyTree) -> dict[str, int]:
     """
     paths, leaves = zip(*jax.tree_util.tree_leaves_with_path(tree), strict=True)
     # Started for all before the first is waited for.
-    found = jax.device_get(_checksums(list(leaves)))
+    found = jax.device_get([_checksum(leaf) for leaf in leaves])
     return {sharding.path_name(path): int(value) for path, value in zip(paths, found, strict=True)}
 
 

@@ -146,8 +146,10 @@ def _first_state(
     learner: learner_lib.Learner, saver: "_Saver", initial_state: state_lib.TrainState | None
 ) -> tuple[state_lib.TrainState, checkpoints_lib.JsonDict]:
     """The state to go on from, and what was saved beside it: of the last checkpoint, else a new one and nothing."""
+    restoring = stages.Stage("restore")
     restored = saver.restore(learner.abstract_state(), learner.num_steps)
     if restored is not None:
+        restoring.end()
         return restored
     return initial_state or learner.new_state(), {}
 

@@ -26,7 +26,7 @@ COMMANDS = {
     "recipes": ("recipes", 15),
     "show of one task": ("show quickstart:sort_numbers -n 1", 15),
     "first step of the quickstart": (TRAIN, 7),
-    RESUMED: (TRAIN, 7),
+    RESUMED: (TRAIN, 9),
 }
 
 
