@@ -7,8 +7,9 @@ rooms below it. To count rooms, arrows and circles, of this checkout or of anoth
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
+import functools
 import pathlib
 import sys
 
@@ -83,15 +84,18 @@ def imports(root: pathlib.Path = ROOT) -> Iterator[Import]:
             yield Import(path, name, is_lazy)
 
 
-def imports_of(file: pathlib.Path) -> Iterator[tuple[str, bool]]:
+@functools.cache
+def imports_of(file: pathlib.Path) -> Sequence[tuple[str, bool]]:
     """(name, whether it is lazy) of each import of a file."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     top = {id(node) for node in tree.body}
+    found: list[tuple[str, bool]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, id(node) not in top) for alias in node.names)
+            found += [(alias.name, id(node) not in top) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from ((f"{node.module}.{a.name}", id(node) not in top) for a in node.names)
+            found += [(f"{node.module}.{a.name}", id(node) not in top) for a in node.names]
+    return found
 
 
 def arrows(root: pathlib.Path = ROOT) -> dict[tuple[str, str], list[Import]]:

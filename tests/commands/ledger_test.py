@@ -165,6 +165,7 @@ def test_a_run_file_without_steps_needs_them(capsys, module):
     assert "5 of 4 rows" in run(capsys, "no_steps.gin", "--steps", "5")
 
 
+@pytest.mark.slow
 def test_counted_against_planned(capsys, module):
     assert cli.main(["train", "run.gin", "--run_dir", "run"]) == 0
     value = json.loads(run(capsys, "--actual", "run", "--json"))

@@ -92,6 +92,7 @@ def test_a_project_passes_its_own_test(here):
     assert "9 passed" in run("python -m pytest", here / "lab")
 
 
+@pytest.mark.slow
 def test_a_broken_task_fails_the_test_of_the_project(here):
     project.write(here / "lab")
     module = here / "lab" / "tasks" / "lab.py"

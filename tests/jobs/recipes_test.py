@@ -151,7 +151,16 @@ def one_of_each_size():
     return sorted(first.values())
 
 
-@pytest.mark.parametrize("size", ["small", "base", "large", "xl", "xxl", "lora"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        "small",
+        *(
+            pytest.param(size, marks=pytest.mark.slow)
+            for size in ("base", "large", "xl", "xxl", "lora")
+        ),
+    ],
+)
 def test_a_step_of_each_size_can_be_made(size, tmp_path):
     """Traced, not compiled and not run: every array is a shape."""
     (name,) = [

@@ -222,8 +222,8 @@ def test_scan_changes_neither_initial_values_nor_logits():
     assert_allclose(actual, _apply()(separate, BATCH), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("remat", ["full", "dots"])
-@pytest.mark.parametrize("scan_layers", [False, True])
+@pytest.mark.parametrize("remat", ["full", pytest.param("dots", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("scan_layers", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_remat_changes_neither_names_nor_gradients(scan_layers, remat):
     rng = jax.random.key(7, impl="rbg")
 

@@ -10,7 +10,7 @@ from . import small
 
 
 @pytest.fixture(scope="module")
-def workplace(compilation_cache, tmp_path_factory):
+def workplace(tmp_path_factory):
     """The working folder: tasks, run files, a finished run `runs/base`, the same as T5X and in Hugging Face's layout."""
     folder = tmp_path_factory.mktemp("workplace")
     (folder / "start_test_tasks.py").write_text(small.TASKS)

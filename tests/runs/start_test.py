@@ -54,6 +54,7 @@ def test_a_run_starts_from_the_parameters_of_any_source(source):
     assert record.fingerprint == start_record.read("runs/runs_base").fingerprint
 
 
+@pytest.mark.slow
 def test_layers_may_be_stacked_here_and_separate_there():
     flags = ("--gin.ModelConfig.scan_layers=True", STANDING_STILL)
     assert train("stacked", FROM_BASE, *flags) == 0
@@ -192,6 +193,7 @@ def test_a_run_starts_from_the_merged_model_of_another(adapted):
     assert_same(params_of("runs/grandchild"), {name: source.read(name) for name in source.arrays})
 
 
+@pytest.mark.slow
 def test_another_base_is_refused(adapted, capsys):
     other = "--gin.InitConfig.path=runs/other"
     assert train("other", "--gin.experiments.train.seed=5") == 0
@@ -205,6 +207,7 @@ def test_another_base_is_refused(adapted, capsys):
     assert "was trained beside frozen parameters with fingerprint" in text
 
 
+@pytest.mark.slow
 def test_adapters_of_a_model_from_the_seed_are_exported_too():
     seed = "--gin.experiments.train.seed=3"
     assert train("seeded", seed, *LORA, STANDING_STILL) == 0
@@ -242,6 +245,7 @@ def test_chosen_parameters_train_and_patterns_are_checked(capsys):
     assert "only some are trained here" in text
 
 
+@pytest.mark.slow
 def test_a_frozen_base_in_bfloat16_trains_and_is_found_again():
     flags = (FROM_BASE, *LORA, "--gin.TrainableConfig.frozen_dtype=bfloat16", STANDING_STILL)
     assert train("half", *flags) == 0

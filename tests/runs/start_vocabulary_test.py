@@ -108,6 +108,7 @@ def test_another_one_is_refused_by_train_and_preflight_alike(pieces, t5x_run, ca
     assert checks["vocabulary"]["passed"]
 
 
+@pytest.mark.slow
 def test_a_switch_allows_another_one(pieces):
     flags = (small.FROM_BASE, "--gin.DataConfig.vocabulary=bytes+12")
     assert small.train("more_sentinels", *flags) == 0  # the same ids for text: no other vocabulary

@@ -277,7 +277,10 @@ linear_model.train({run_dir!r}, callbacks=callbacks, log_every_steps=50)
 
 @pytest.mark.parametrize(
     ("largest_file", "failed", "last"),
-    [(1000, "Saving", "steps: 7"), (200, "Writing .*wall_time.json", "File too large")],
+    [
+        (1000, "Saving", "steps: 7"),
+        pytest.param(200, "Writing .*wall_time.json", "File too large", marks=pytest.mark.slow),
+    ],
 )
 def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(
     tmp_path, run_python, largest_file, failed, last

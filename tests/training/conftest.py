@@ -1,4 +1,4 @@
-"""What the tests of this folder share: one compilation cache, with the processes that they start, and those processes."""
+"""What the tests of this folder share: the processes that they start."""
 
 import fcntl
 import json
@@ -10,13 +10,8 @@ import sys
 import pytest
 
 
-@pytest.fixture(scope="session", autouse=True)
-def kept_programs(compilation_cache):
-    """What one test compiles, the next ones need not."""
-
-
 @pytest.fixture(scope="session")
-def run_python(compilation_cache):
+def run_python():
     """Runs a script where `from training import linear_model` works and TensorFlow and SeqIO do not."""
 
     def run(script, timeout_s=120, devices=1, **environment):
@@ -27,7 +22,6 @@ def run_python(compilation_cache):
             [sys.executable, "-c", refuse + script],
             cwd=tests,
             env=os.environ
-            | compilation_cache
             | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(tests.parent)}  # this checkout's package
             | {"XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}"}
             | environment,

@@ -47,6 +47,7 @@ def train(run_python):
 WHOLE_ROWS, HALF_ROWS = "f32[2,4,24,16]", "f32[2,4,12,16]"
 
 
+@pytest.mark.slow
 def test_slices_with_a_split_sequence_train_as_one_device_and_keep_shares_of_rows(train):
     mesh = {"slice": 2, "data": 1, "fsdp": 2, "tensor": 2} | SPLIT_SEQUENCE
     (split,) = train([mesh], optimizer="adafactor")

@@ -166,7 +166,11 @@ def test_an_unknown_level_of_optimization_is_refused():
         prove(ONE_CPU, optimization="O7")
 
 
-@pytest.mark.parametrize("topology", [ONE_CPU, EIGHT_GPUS], ids=["compiled", "estimated"])
+@pytest.mark.parametrize(
+    "topology",
+    [pytest.param(ONE_CPU, marks=pytest.mark.slow), EIGHT_GPUS],
+    ids=["compiled", "estimated"],
+)
 def test_frozen_parameters_have_no_optimizer_state_and_no_gradient(topology):
     whole, adapters = (
         prove(topology, trained=trained, lora=configs.LoraConfig(rank=2, alpha=4.0), emb_dim=512)

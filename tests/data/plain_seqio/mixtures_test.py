@@ -107,6 +107,7 @@ def test_other_lengths_and_vocabularies_have_their_own_rows(span_place, span_rea
     assert [result.status for result in report.results] == ["fresh"]
 
 
+@pytest.mark.slow
 def test_a_changed_file_or_module_is_prepared_anew(span_place, span_ready):
     shutil.copytree(span_place / "prepared", span_place / "changing")
     config = make_config(span_place, prepared_dir=str(span_place / "changing"))
