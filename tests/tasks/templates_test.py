@@ -115,6 +115,6 @@ assert not others, others
 assert "tensorflow" not in sys.modules and "jax" not in sys.modules
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-B", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr

@@ -64,6 +64,8 @@ def files_of(root):
 def module(tmp_path, monkeypatch):
     """Writes a module of tasks that worker processes can import too."""
     monkeypatch.syspath_prepend(str(tmp_path))
+    # Python takes bytecode for that of a source of the same size and second.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def write(name, text):
         header = """
