@@ -35,7 +35,7 @@ from flantune.commands import (
     vocab,
     words,
 )
-from flantune.host import allocator, error_text, libtpu
+from flantune.host import allocator, buckets, error_text, libtpu
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed, bindings = _parse(arguments)
     log.to_stderr(parsed.debug)
     libtpu.be_quiet_without_tpu()
+    buckets.settle()
     # The library that reads a run's data needs no accelerator messages of TensorFlow's.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:

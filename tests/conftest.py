@@ -30,6 +30,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _OWN_CACHE
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+# As in every command: read once in a process, by the first path in a bucket.
+os.environ.setdefault("EPATH_USE_TF", "0")
 # A slow machine is no failure of a property.
 hypothesis.settings.register_profile("flantune", deadline=None)
 hypothesis.settings.load_profile("flantune")
@@ -66,6 +68,14 @@ def real_data() -> pathlib.Path:
     if not _SHARED_DATA.is_dir():
         pytest.skip("no real data beside this checkout")
     return _SHARED_DATA
+
+
+@pytest.fixture
+def memory_bucket(monkeypatch):
+    """`memory_bucket.Bucket`, empty: what gs:// paths name while the test runs."""
+    from . import memory_bucket
+
+    return memory_bucket.install(monkeypatch)
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
-"""Files that are whole or not there: written under a temporary name, then renamed. Local or in a bucket (etils.epath)."""
+"""Files that are whole or not there: on a disk written under a temporary name, then renamed; in a bucket one object."""
 
 from collections.abc import Iterable
 import uuid
 
 from etils import epath
+
+from flantune.host import buckets
 
 
 def write_text(file: epath.PathLike, parts: str | Iterable[str]) -> None:
@@ -22,6 +24,9 @@ def write_bytes(file: epath.PathLike, data: bytes) -> None:
 
 def _write(file: epath.PathLike, parts: Iterable[bytes]) -> None:
     path = epath.Path(file)
+    if buckets.is_bucket(path):
+        buckets.write(path, b"".join(parts))
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
     try:

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import inspect
+import io
 import pathlib
 import re
 import threading
@@ -20,7 +21,7 @@ from absl import logging
 
 from flantune import configs
 from flantune.data import names
-from flantune.host import shipped
+from flantune.host import buckets, shipped
 from flantune.jobs import gin_names, gin_package, gin_values
 
 try:
@@ -98,7 +99,7 @@ def parse(
     gin.clear_config()
     gin_config._LOCATION_PREFIXES[:] = [""]  # gin only ever adds search paths
     # Gin's other reader takes a path for a Python package, and reports an error for each search path without the file.
-    gin_config._FILE_READERS[:] = gin_config._FILE_READERS[:1]
+    gin_config._FILE_READERS[:] = [*gin_config._FILE_READERS[:1], (_open_object, _is_object)]
     for folder in folders:
         gin.add_config_file_search_path(str(folder))
     source = given_by
@@ -332,7 +333,24 @@ def _is_bound(config_class: type) -> bool:
     )
 
 
+def _open_object(file: str) -> io.StringIO:
+    from etils import epath
+
+    return io.StringIO(epath.Path(file).read_text())
+
+
+def _is_object(file: str) -> bool:
+    """Whether a file lies in a bucket, as the config of a run may."""
+    if not buckets.is_bucket(file):
+        return False
+    from etils import epath
+
+    return epath.Path(file).exists()
+
+
 def _find(file: str, folders: Sequence[pathlib.Path]) -> str:
+    if _is_object(file):
+        return file
     for folder in (pathlib.Path(), *folders):
         if (folder / file).is_file():
             _log_what_it_hides(folder / file, shipped.folder() / file)
@@ -360,6 +378,9 @@ def _log_what_it_hides(file: pathlib.Path, own: pathlib.Path) -> None:
 
 def _text_of(file: str) -> str:
     try:
+        if buckets.is_bucket(file):
+            with _open_object(file) as opened:
+                return opened.read()
         return pathlib.Path(file).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ValueError("this is no text in UTF-8, and so no gin file.") from error

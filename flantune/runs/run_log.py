@@ -3,12 +3,21 @@
 from collections.abc import Iterator
 import contextlib
 import logging as std_logging
-import logging.handlers
-import pathlib
+import logging.handlers as std_handlers
 
-from flantune.host import own_records
+from absl import logging
+from etils import epath
+
+from flantune.host import growing, own_records
 
 FILE = "log.txt"
+
+
+class _File(std_logging.StreamHandler[growing.Growing]):
+    """A line that cannot be written stops nothing: `RunLog.close` says what is wrong, if it still is."""
+
+    def handleError(self, record: std_logging.LogRecord) -> None:  # noqa: N802
+        """Nothing."""
 
 
 class RunLog:
@@ -16,7 +25,8 @@ class RunLog:
 
     def __init__(self, run_dir: str) -> None:
         self._run_dir = run_dir
-        self._held = logging.handlers.MemoryHandler(
+        self._file: growing.Growing | None = None
+        self._held = std_handlers.MemoryHandler(
             capacity=2**31, flushLevel=std_logging.CRITICAL + 1, flushOnClose=False
         )
         self._held.addFilter(own_records.ours_or_warning)
@@ -27,12 +37,9 @@ class RunLog:
         return self._held
 
     def open(self) -> None:
-        """Writes what was held, and from here on every line; a bucket takes no appending, so there it stays unwritten."""
-        if "://" in self._run_dir:
-            return
-        folder = pathlib.Path(self._run_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        file = std_logging.FileHandler(folder / FILE, encoding="utf-8", errors="backslashreplace")
+        """Writes what was held, and from here on every line; in a bucket every `growing.REWRITE_EVERY_S`."""
+        self._file = growing.open_growing(epath.Path(self._run_dir) / FILE)
+        file = _File(self._file)
         file.setFormatter(std_logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._held.setTarget(file)
         self._held.flush()
@@ -40,10 +47,13 @@ class RunLog:
 
     def close(self) -> None:
         """Closes the file, if it was opened."""
-        target = self._held.target
         self._held.close()
-        if target is not None:
-            target.close()
+        if self._file is None:
+            return
+        try:
+            self._file.close()
+        except OSError as error:
+            logging.warning("The end of the log could not be written: %s", error)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
 from flantune.configs import CheckpointConfig
+from flantune.host import buckets
 from flantune.training import checksums, state as state_lib
 
 _STATE, _DATA = "state", "data"
@@ -232,7 +233,7 @@ class Checkpoints:
 
     def __init__(self, run_dir: epath.PathLike, config: CheckpointConfig | None = None):
         # Orbax wants an absolute path.
-        self.directory = epath.Path(run_dir).absolute() / "checkpoints"
+        self.directory = buckets.absolute(run_dir) / "checkpoints"
         self._config = config
         logging.get_absl_logger().addFilter(_HIDE_ORBAX_DETAILS)
         self._writer: ocp.training.Checkpointer | None = None

@@ -13,8 +13,7 @@ import json
 import math
 import os
 import tempfile
-import time
-from typing import Any, Protocol
+from typing import Any
 
 from absl import logging
 from etils import epath
@@ -22,10 +21,8 @@ import jax
 import numpy as np
 import tensorboardX
 
-from flantune.host import atomic
+from flantune.host import atomic, growing
 from flantune.training import step as step_lib
-
-REWRITE_EVERY_S = 30.0  # of metrics.jsonl in a bucket
 
 
 def read_metrics(run_dir: epath.PathLike) -> list[dict[str, int | float | None]]:
@@ -35,48 +32,6 @@ def read_metrics(run_dir: epath.PathLike) -> list[dict[str, int | float | None]]
         return []
     lines = path.read_text().splitlines(keepends=True)
     return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-class _Lines(Protocol):
-    def write(self, line: str) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class _AppendedLines:
-    """A local file that grows, flushed after each line."""
-
-    def __init__(self, path: epath.Path) -> None:
-        self._file = path.open("a")
-
-    def write(self, line: str) -> None:
-        self._file.write(line)
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _RewrittenLines:
-    """An object in a bucket, which takes no appending: written anew at most every few seconds, and at the end."""
-
-    def __init__(self, path: epath.Path) -> None:
-        self._path = path
-        self._text = path.read_text()
-        self._written_s = time.monotonic()
-        self._is_written = True
-
-    def write(self, line: str) -> None:
-        self._text += line
-        self._is_written = False
-        if time.monotonic() - self._written_s >= REWRITE_EVERY_S:
-            self.close()
-
-    def close(self) -> None:
-        if not self._is_written:
-            self._path.write_text(self._text)
-            self._written_s = time.monotonic()
-            self._is_written = True
 
 
 def amend(run_dir: epath.PathLike, step: int, values: Mapping[str, float]) -> None:
@@ -110,7 +65,7 @@ def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
 class MetricWriter:
     """Appends one line per call to `<run>/metrics.jsonl`, and the same scalars to `<run>/tensorboard`.
 
-    In a bucket the file is written anew every `REWRITE_EVERY_S` seconds, so that a kill may cost the lines since then.
+    In a bucket the file is written anew every `growing.REWRITE_EVERY_S` seconds, so that a kill may cost the lines since then.
     When a run resumes at a step, the lines of later steps, written before a kill but after the last checkpoint, are
     dropped, so that no step is there twice; TensorBoard is told to hide its points from there on.
     """
@@ -127,8 +82,7 @@ class MetricWriter:
         path = run_dir / "metrics.jsonl"
         kept = [line for line in read_metrics(run_dir) if (line["step"] or 0) <= resume_step]
         atomic.write_text(path, (json.dumps(line) + "\n" for line in kept))
-        in_bucket = "://" in os.fspath(run_dir)
-        self._file: _Lines = _RewrittenLines(path) if in_bucket else _AppendedLines(path)
+        self._file = growing.open_growing(path)
         self._tensorboard = _tensorboard(run_dir, resume_step)
         if wandb_project is not None:
             self._wandb = _wandb_run(run_dir, wandb_project)

@@ -4,6 +4,7 @@ import re
 import pytest
 
 from flantune import configs, experiments
+from flantune.host import atomic
 from flantune.jobs import gin_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -159,3 +160,13 @@ def test_search_paths_without_the_file_are_no_errors(tmp_path, monkeypatch, capl
     gin_files.parse(["run.gin"], ["ModelConfig.vocab_size=256"], paths=[str(tmp_path)])
     assert gin_files.build(configs.ModelConfig).vocab_size == 256
     assert not caplog.records
+
+
+@pytest.mark.usefixtures("memory_bucket")
+def test_a_file_in_a_bucket():
+    atomic.write_text("gs://b/run/config.gin", HEADER + "configs.DataConfig.batch_size = 7\n")
+    gin_files.parse(["gs://b/run/config.gin"], [])
+    assert gin_files.bound_value("configs.DataConfig.batch_size") == "7"
+    assert "You asked for the gin file 'gs://b/run/mine.gin', which" in message(
+        ["gs://b/run/mine.gin"], []
+    )

@@ -1,6 +1,7 @@
 """The log of a run in its folder: nothing before the run begins, then everything since its start."""
 
 from absl import logging
+from etils import epath
 import pytest
 
 from flantune.host import own_records
@@ -42,3 +43,12 @@ def test_a_start_that_is_refused_leaves_no_line(tmp_path):
     with pytest.raises(ValueError, match="refused"):
         start()
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("memory_bucket")
+def test_a_run_in_a_bucket_has_its_log_there():
+    for word in ("one", "two"):
+        with run_log.kept("gs://b/run") as log:
+            logging.info(word)
+            log.open()
+    assert lines(epath.Path("gs://b/run") / run_log.FILE) == ["INFO one", "INFO two"]
