@@ -1,8 +1,30 @@
-"""`python -m flantune` is the console script `flantune`."""
+"""The console script `flantune`, and `python -m flantune`."""
 
+import os
 import sys
 
-from flantune import cli
+from flantune.host import interrupts
+
+
+def program() -> int:
+    """Runs `cli.main`; a Ctrl-C is neither lost nor followed by a crash."""
+    was_pressed = interrupts.remember()
+    try:
+        from flantune import cli  # here, so that Ctrl-C waits for its imports
+
+        status = cli.main()
+    except BaseException as error:
+        if not was_pressed() or isinstance(error, SystemExit):
+            raise
+        print("flantune: stopped.", file=sys.stderr)
+        status = interrupts.STATUS
+    if status == interrupts.STATUS:
+        # At once: threads may still compile or compute, and XLA crashes where Python is taken down around them.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
 
 if __name__ == "__main__":
-    sys.exit(cli.main())
+    sys.exit(program())

@@ -3,7 +3,7 @@
 import ast
 import errno
 
-from flantune.host import places
+from flantune.host import interrupts, places
 
 USER_ERRORS = (ValueError, KeyError, TypeError, OSError)  # told in a sentence, without a traceback
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # right input, on a machine that cannot do it
@@ -33,7 +33,7 @@ def sentence(error: BaseException) -> str:
 def exit_status(error: BaseException) -> int:
     """Of the program, after an error that ends it."""
     if isinstance(error, KeyboardInterrupt):
-        return 130
+        return interrupts.STATUS
     of_machine = isinstance(error, OSError) and error.errno in _NO_ROOM
     if of_machine or isinstance(error, places.PlaceError):
         return 1

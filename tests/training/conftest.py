@@ -17,7 +17,9 @@ def run_python():
     def run(script, timeout_s=120, devices=1, **environment):
         tests = pathlib.Path(__file__).parents[1]
         flags = os.environ["XLA_FLAGS"]
-        if devices > 1:  # it rounds otherwise, which Adam's first steps make more of than the tests allow
+        if (
+            devices > 1
+        ):  # it rounds otherwise, which Adam's first steps make more of than the tests allow
             flags = flags.replace("--xla_cpu_parallel_codegen_split_count=1", "")
         refuse = "import sys; sys.modules['tensorflow'] = sys.modules['seqio'] = None\n"
         return subprocess.run(
