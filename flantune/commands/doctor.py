@@ -8,11 +8,7 @@ import os
 import pathlib
 import sys
 
-import rich.console
-
 from flantune.commands import shared
-
-_FILE_WIDTH = 160
 
 
 def add(commands: shared.Commands) -> None:
@@ -60,12 +56,11 @@ def _run(parsed: argparse.Namespace, bindings: list[str]) -> int:
         found = examination.examine(question)
     rows = [dataclasses.asdict(one) for one in found]
     problems = sum(one.level == "problem" for one in found)
-    console = shared.OUT if shared.OUT.is_terminal else rich.console.Console(width=_FILE_WIDTH)
     show.write(
         {"checks": rows, "problems": problems},
         doctor_text.text(rows),
         as_json=parsed.json,
-        console=console,
+        console=shared.OUT,
     )
     return 1 if problems else 0
 

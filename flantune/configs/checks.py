@@ -46,7 +46,9 @@ def check_not_negative(config: object, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         if not isinstance(value, int | float) or value < 0:
-            raise ValueError(f"{type(config).__name__}.{name} must not be negative, not {value!r}.")
+            raise ValueError(
+                f"{type(config).__name__}.{name} must be a number of at least 0, not {value!r}."
+            )
 
 
 def check_choice(config: object, name: str, allowed: Collection[str]) -> None:

@@ -159,7 +159,8 @@ def _ask(
     """The replies to each task's requests."""
     requests = [task.requests() for task in tasks]
     together = list(itertools.chain.from_iterable(requests))
-    logging.info("Evaluating step %s: %s requests of %s tasks.", step, len(together), len(tasks))
+    what = f"step {step}" if step else "the model before its first step"
+    logging.info("Evaluating %s: %s requests of %s tasks.", what, len(together), len(tasks))
     replies = answer(params, together)
     if len(replies) != len(together):
         raise ValueError(

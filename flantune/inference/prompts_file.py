@@ -10,7 +10,6 @@ import json
 import pathlib
 import sys
 
-from flantune.data import names
 from flantune.host import atomic
 
 Row = Mapping[str, object]
@@ -51,7 +50,7 @@ def _rows(lines: Iterable[str], place: str, *, plain: bool) -> Iterable[dict[str
             raise ValueError(f"{place}, line {number}: not a JSON object.")
         if "inputs" not in row:
             raise ValueError(
-                names.unknown(f"{place}, line {number}, needs the field", "inputs", row)
+                f"{place}, line {number}, has no field 'inputs'; it has {', '.join(map(repr, row)) or 'none'}."
             )
         if not isinstance(row["inputs"], str):
             raise ValueError(f"{place}, line {number}: `inputs` is not a text.")

@@ -179,7 +179,10 @@ def _change(word: str, name: str, own: Mapping[str, PromptSetting]) -> dict[str,
             f"The setting {name!r} must begin with {word!r}, a module's own setting, and may have only one."
         )
     known = [*own, *WORDS]
+    number = re.match(r"\d+", word)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
+    if number and "shot" in word:
+        near = [f"{number[0]}_shot"]
     raise KeyError(
         f"The setting {name!r} has the word {word!r}, which does not exist. Did you mean {near[0]!r}? Words: "
         f"{', '.join(known)}, 1_shot, 2_shot, ...; several are joined by dots, a module's own setting first."

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 import dataclasses
 
+from absl import logging
+
 from flantune.configs import DataConfig, EvalConfig
 from flantune.data import catalog as catalog_lib
 from flantune.data.input import loading, mixture_vocabulary
@@ -77,10 +79,15 @@ def fill(
     tasks = [
         (catalog.tasks[name], splits) for name, splits in loading.splits_needed(catalog, wanted)
     ]
+    data_dir = loading.data_dir(data)
+    if not data_dir.is_dir():
+        logging.warning(
+            "The data folder %s is not there: only what was prepared before can be used.", data_dir
+        )
     return prepare_lib.prepare(
         tasks,
         store,
-        loading.data_dir(data),
+        data_dir,
         num_processes=num_processes,
         on_progress=data_log.PrepareProgress(),
         max_malformed_fraction=data.max_malformed_fraction,

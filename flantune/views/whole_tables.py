@@ -107,6 +107,7 @@ class _Folding:
             pad_edge=False,
             padding=(0, _GAP - 1, 0, 0),  # the box has a blank between columns, too
             show_lines=self._table.show_lines or (has_lines and not is_pair),
+            show_header=any(column.texts[0].plain for column in columns),
         )
         for column, width in zip(columns, widths, strict=True):
             made.add_column(column.texts[0], width=width, justify=column.justify, overflow="fold")

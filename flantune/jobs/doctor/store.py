@@ -9,7 +9,7 @@ from flantune.data.store import survey as survey_lib
 from flantune.jobs.doctor import storage
 from flantune.jobs.doctor.findings import Finding, ok, problem, shown, warning
 
-_WHAT = "prepared store"
+_WHAT = "prepared rows"
 
 
 def store(root: pathlib.Path) -> list[Finding]:

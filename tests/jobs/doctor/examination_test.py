@@ -91,7 +91,7 @@ def test_a_run_is_looked_at_too(run_file, here, capsys):
         testing.prepare([task], here / "store")
         _, checks = doctor(capsys, run_file)
         assert checks["splits"] == ("ok", "all 1 are prepared")
-        assert "1 split in" in checks["prepared store"][1]
+        assert "1 split in" in checks["prepared rows"][1]
 
 
 def test_a_stale_split_and_one_without_a_source_are_told_apart(run_file, here, capsys):
