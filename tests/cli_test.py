@@ -378,13 +378,6 @@ def test_prepare_reports_what_it_did(capsys, tmp_path):
     assert json.loads(capsys.readouterr().out)["fresh"] == 4
 
 
-def test_a_data_folder_that_is_not_there_is_told(capsys, tmp_path):
-    nowhere = str(tmp_path / "nowhere")
-    cli.main(["prepare", "tiny_run.gin", "--data_dir", nowhere])
-    told = f"warning: The data folder {nowhere} is not there: only what was prepared before can be"
-    assert capsys.readouterr().err.count(told) == 1
-
-
 def test_a_broken_source_fails_prepare_but_not_the_others(capsys, tmp_path, workplace):
     (tmp_path / "short.jsonl").write_text((workplace / "short.jsonl").read_text())
     arguments = ["--data_dir", str(tmp_path), "--prepared_dir", str(tmp_path / "store"), "--json"]
