@@ -1,5 +1,6 @@
 """The console script `flantune`, and `python -m flantune`."""
 
+import contextlib
 import os
 import sys
 
@@ -20,8 +21,8 @@ def program() -> int:
         status = interrupts.STATUS
     if status == interrupts.STATUS:
         # At once: threads may still compile or compute, and XLA crashes where Python is taken down around them.
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            sys.stdout.flush()
         os._exit(status)
     return status
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import rich.console
 
+from flantune.host import places
+
 if TYPE_CHECKING:
     from etils import epath
 
@@ -121,7 +123,7 @@ def whole_number(smallest: int) -> Callable[[str], int]:
 
 def check_output(flag: str, path: str | None) -> None:
     """Raises ValueError where a flag names a file that cannot be written, before any work is done for it."""
-    if path is None or "://" in path:
+    if path is None or places.is_bucket(path):
         return
     file = pathlib.Path(path)
     if file.is_dir():
@@ -131,7 +133,7 @@ def check_output(flag: str, path: str | None) -> None:
 
 def check_folder(flag: str, path: str) -> None:
     """The same for a folder that may be there or not."""
-    if "://" in path:
+    if places.is_bucket(path):
         return
     folder = pathlib.Path(path)
     if folder.exists() and not folder.is_dir():
@@ -141,8 +143,6 @@ def check_folder(flag: str, path: str) -> None:
 
 def _check_parent(flag: str, path: str, folder: pathlib.Path) -> None:
     """Raises ValueError where a folder neither is one that can be written to, nor can be made."""
-    from flantune.host import places
-
     why = places.why_not_writable(folder)
     if why is not None:
         raise ValueError(f"{flag} {path} cannot be written: {why}.")

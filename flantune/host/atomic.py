@@ -5,7 +5,7 @@ import uuid
 
 from etils import epath
 
-from flantune.host import buckets
+from flantune.host import buckets, places
 
 
 def write_text(file: epath.PathLike, parts: str | Iterable[str]) -> None:
@@ -24,7 +24,7 @@ def write_bytes(file: epath.PathLike, data: bytes) -> None:
 
 def _write(file: epath.PathLike, parts: Iterable[bytes]) -> None:
     path = epath.Path(file)
-    if buckets.is_bucket(path):
+    if places.is_bucket(path):
         buckets.write(path, b"".join(parts))
         return
     path.parent.mkdir(parents=True, exist_ok=True)

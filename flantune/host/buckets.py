@@ -9,6 +9,7 @@ What fsspec does otherwise than one would guess (versions 2026.9 and 2026.10):
 - etils.epath takes TensorFlow where it is installed, which needs seconds and reads no s3://: `settle`.
 """
 
+import importlib.util
 import logging
 import os
 import sys
@@ -20,16 +21,10 @@ if TYPE_CHECKING:
     from etils import epath
 
 _SETTINGS = {
-    "EPATH_USE_TF": "0",
     "FSSPEC_GCS_USE_LISTINGS_CACHE": "false",
     "FSSPEC_S3_USE_LISTINGS_CACHE": "false",
 }
 _SAID: set[str] = set()
-
-
-def is_bucket(place: "epath.PathLike") -> bool:
-    """Whether a path names a place in a bucket."""
-    return "://" in os.fspath(place)
 
 
 def absolute(place: "epath.PathLike") -> "epath.Path":
@@ -37,7 +32,7 @@ def absolute(place: "epath.PathLike") -> "epath.Path":
     from etils import epath
 
     path = epath.Path(place)
-    return path if is_bucket(path) else path.absolute()
+    return path if places.is_bucket(path) else path.absolute()
 
 
 def settle() -> None:
@@ -47,6 +42,10 @@ def settle() -> None:
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    if (
+        importlib.util.find_spec("gcsfs") is not None
+    ):  # else TensorFlow is all that reads gs:// here
+        os.environ.setdefault("EPATH_USE_TF", "0")
     for name in ("gcsfs", "gcsfs.credentials"):
         logging.getLogger(name).addFilter(_not_yet_said)
     if "fsspec" in sys.modules:  # it has read the environment

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from etils import epath
 
-from flantune.host import atomic, buckets
+from flantune.host import atomic, places
 
 REWRITE_EVERY_S = 30.0  # of an object in a bucket: what a kill may cost
 
@@ -25,7 +25,7 @@ class Growing(Protocol):
 def open_growing(file: epath.PathLike) -> Growing:
     """Opens a file after what it holds, or a new one."""
     path = epath.Path(file)
-    if buckets.is_bucket(path):
+    if places.is_bucket(path):
         return _Rewritten(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     return _Appended(path)

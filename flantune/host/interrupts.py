@@ -28,14 +28,17 @@ def remember() -> Callable[[], bool]:
     NumPy. In a callback of the garbage collector, such as JAX's, it is lost.
     """
     _PRESSED.clear()
+    again: threading.Timer | None = None
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal again
         _PRESSED.append(number)
         if not _must_wait(frame):
             signal.default_int_handler(number, frame)
-        again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number))
-        again.daemon = True
-        again.start()
+        if again is None or not again.is_alive():  # pressed twice, it still comes once
+            again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else somebody ignores it
         signal.signal(signal.SIGINT, interrupt)

@@ -28,6 +28,11 @@ class PlaceError(OSError):
     """A place on disk that cannot be used. The text is a whole sentence that names it; the machine is at fault, not the input."""
 
 
+def is_bucket(place: "epath.PathLike") -> bool:
+    """Whether a path names a place in a bucket: "gs://bucket/run"."""
+    return "://" in os.fspath(place)
+
+
 def why_no_folder(place: str | os.PathLike[str]) -> str | None:
     """Why a place neither is a folder nor can become one, whatever its rights; None where it is or can.
 
@@ -64,7 +69,7 @@ def check_writable(what: str, place: "epath.PathLike") -> None:
     Args:
         what: begins the sentence: "The run folder gs://bucket/run".
     """
-    if "://" not in os.fspath(place):
+    if not is_bucket(place):
         why = why_not_writable(place)
         if why is not None:
             raise PlaceError(f"{what} cannot be written: {why}.")
@@ -126,7 +131,7 @@ def _because(error: Exception) -> str:
 
 def _nearest(place: str | os.PathLike[str]) -> pathlib.Path | str | None:
     """The place where it is a folder, else the nearest folder above it; or why there is none. None: a bucket."""
-    if "://" in os.fspath(place):
+    if is_bucket(place):
         return None
     path = pathlib.Path(place).absolute()
     for there in (path, *path.parents):

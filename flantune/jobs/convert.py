@@ -25,6 +25,7 @@ import numpy as np
 from flantune import run_folder
 from flantune.configs import DataConfig, LoraConfig, ModelConfig
 from flantune.data.vocabularies import vocabulary as vocabulary_lib
+from flantune.host import places
 from flantune.interop import (
     huggingface,
     huggingface_tokenizer,
@@ -270,7 +271,7 @@ def _dtype_of(arrays: Mapping[str, ArrayInfo]) -> str:
 
 def _write_whole(source: Source, final: epath.Path, to: str, dtype: str) -> None:
     """Writes under a temporary name and renames; in a bucket, where folders cannot be renamed, in place."""
-    is_bucket = "://" in os.fspath(final)
+    is_bucket = places.is_bucket(final)
     place = final if is_bucket else final.parent / f".{final.name}.{uuid.uuid4().hex}.tmp"
     place.mkdir(parents=True, exist_ok=is_bucket)
     try:

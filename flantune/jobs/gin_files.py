@@ -21,7 +21,7 @@ from absl import logging
 
 from flantune import configs
 from flantune.data import names
-from flantune.host import buckets, shipped
+from flantune.host import places as places_lib, shipped
 from flantune.jobs import gin_names, gin_package, gin_values
 
 try:
@@ -341,7 +341,7 @@ def _open_object(file: str) -> io.StringIO:
 
 def _is_object(file: str) -> bool:
     """Whether a file lies in a bucket, as the config of a run may."""
-    if not buckets.is_bucket(file):
+    if not places_lib.is_bucket(file):
         return False
     from etils import epath
 
@@ -378,7 +378,7 @@ def _log_what_it_hides(file: pathlib.Path, own: pathlib.Path) -> None:
 
 def _text_of(file: str) -> str:
     try:
-        if buckets.is_bucket(file):
+        if places_lib.is_bucket(file):
             with _open_object(file) as opened:
                 return opened.read()
         return pathlib.Path(file).read_text(encoding="utf-8")

@@ -179,11 +179,9 @@ def _change(word: str, name: str, own: Mapping[str, PromptSetting]) -> dict[str,
             f"The setting {name!r} must begin with {word!r}, a module's own setting, and may have only one."
         )
     known = [*own, *WORDS]
-    number = re.match(r"\d+", word)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
-    if number and "shot" in word:
-        near = [f"{number[0]}_shot"]
+    meant = re.fullmatch(r"(\d{1,3})\W*shots?", word.replace("_", ""))
+    near = f"{meant[1]}_shot" if meant else difflib.get_close_matches(word, known, cutoff=0.0)[0]
     raise KeyError(
-        f"The setting {name!r} has the word {word!r}, which does not exist. Did you mean {near[0]!r}? Words: "
+        f"The setting {name!r} has the word {word!r}, which does not exist. Did you mean {near!r}? Words: "
         f"{', '.join(known)}, 1_shot, 2_shot, ...; several are joined by dots, a module's own setting first."
     )

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 import tensorboardX
 
-from flantune.host import atomic, growing
+from flantune.host import atomic, growing, places
 from flantune.training import step as step_lib
 
 
@@ -148,7 +148,7 @@ def _wandb_run(run_dir: epath.Path, project: str) -> Any:  # an optional package
 
     folder = os.fspath(run_dir)
     identity = hashlib.sha256(folder.encode()).hexdigest()[:16]
-    local = tempfile.gettempdir() if "://" in folder else folder
+    local = tempfile.gettempdir() if places.is_bucket(folder) else folder
     return wandb.init(project=project, name=run_dir.name, id=identity, resume="allow", dir=local)
 
 

@@ -5,6 +5,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import pytest
@@ -152,13 +153,25 @@ def test_a_real_ctrl_c_ends_at_once_and_the_same_command_finishes(tmp_path, plac
     assert (tmp_path / "run" / "report.json").exists()
 
 
-def ended(script, folder):
-    """(exit status, lines of standard error) of a program; `import slow` of it is interrupted in the middle."""
+def ended(body, folder):
+    """(exit status, lines of standard error) of the program whose `cli.main` has this body; `import slow` interrupts itself."""
     (folder / "slow.py").write_text(
         "import os, pathlib, signal, time\n"
-        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "for _ in range(2):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
         "time.sleep(0.2)\n"
         "pathlib.Path('imported').touch()\n"
+    )
+    script = (
+        "import os, signal, sys, time\n"
+        "from flantune import __main__, cli\n"
+        "from flantune.host import interrupts\n"
+        "def press():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(60)\n"
+        f"def main():\n{textwrap.indent(textwrap.dedent(body), '    ')}\n"
+        "cli.main = main\n"
+        "sys.exit(__main__.program())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -172,66 +185,34 @@ def ended(script, folder):
 
 
 def test_ctrl_c_waits_for_an_import_to_end(tmp_path):
-    script = (
-        "import sys, time\n"
-        "from flantune import __main__, cli\n"
-        "def main():\n"
-        "    import slow\n"
-        "    time.sleep(60)\n"
-        "cli.main = main\n"
-        "sys.exit(__main__.program())\n"
-    )
-    assert ended(script, tmp_path) == (130, ["flantune: stopped."])
+    assert ended("import slow\ntime.sleep(60)", tmp_path) == (130, ["flantune: stopped."])
     assert (tmp_path / "imported").exists()
 
 
 def test_another_error_in_place_of_an_interrupt_is_one(tmp_path):
-    script = (
-        "import os, signal, sys, time\n"
-        "from flantune import __main__, cli\n"
-        "def main():\n"
-        "    try:\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
-        "        time.sleep(60)\n"
-        "    except KeyboardInterrupt:\n"
-        "        raise ImportError('an extension module failed')\n"
-        "cli.main = main\n"
-        "sys.exit(__main__.program())\n"
-    )
-    assert ended(script, tmp_path) == (130, ["flantune: stopped."])
+    body = """
+    try:
+        press()
+    except KeyboardInterrupt:
+        raise ImportError("an extension module failed")
+    """
+    assert ended(body, tmp_path) == (130, ["flantune: stopped."])
 
 
 def test_an_error_without_ctrl_c_is_itself(tmp_path):
-    script = (
-        "from flantune import __main__, cli\n"
-        "def main():\n"
-        "    raise ImportError('an extension module failed')\n"
-        "cli.main = main\n"
-        "__main__.program()\n"
-    )
-    status, lines = ended(script, tmp_path)
+    status, lines = ended("raise ImportError('an extension module failed')", tmp_path)
     assert status == 1
     assert lines[-1] == "ImportError: an extension module failed"
 
 
 def test_a_lost_interrupt_is_raised_where_its_part_ends(tmp_path):
-    script = (
-        "import os, signal\n"
-        "from flantune import __main__, cli\n"
-        "from flantune.host import interrupts\n"
-        "class Loses:\n"
-        "    def __del__(self):\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
-        "        for _ in range(1000): pass\n"
-        "def main():\n"
-        "    with interrupts.during('a part'):\n"
-        "        Loses()\n"
-        "cli.main = main\n"
-        "try:\n"
-        "    __main__.program()\n"
-        "finally:\n"
-        "    pass\n"
-    )
-    status, lines = ended(script, tmp_path)
+    body = """
+    class Loses:
+        def __del__(self):
+            press()
+    with interrupts.during("a part"):
+        Loses()
+    """
+    status, lines = ended(body, tmp_path)
     assert status == 130
     assert lines[-1] == "flantune: stopped."

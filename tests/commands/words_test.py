@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from flantune import __version__, cli
+from flantune.run_folder import trained_with
 
 ROOT = pathlib.Path(cli.__file__).parent.parent
 HEADER = (
@@ -115,3 +116,9 @@ def test_the_version_looks_for_no_device():
     python = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
     assert first.startswith(f"flantune {__version__} (jax 0.")
     assert f", Python {python}, " in first
+
+
+def test_what_a_start_may_allow_is_what_a_run_folder_knows(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "run.gin", "--allow_other", "nothing"])
+    assert f"choose from {', '.join(map(repr, trained_with.KINDS))}" in capsys.readouterr().err

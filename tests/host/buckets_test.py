@@ -53,14 +53,19 @@ def test_a_line_of_a_library_is_logged_once(caplog):
     assert [one.getMessage() for one in caplog.records] == ["no credentials of this test"]
 
 
+def wait_for(path):
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_a_growing_object_is_written_in_the_background_and_at_the_end(memory_bucket, monkeypatch):
     monkeypatch.setattr(growing, "REWRITE_EVERY_S", 0.05)
     path = epath.Path("gs://b/log.txt")
     file = growing.open_growing(path)
     file.write("one\n")
-    deadline = time.monotonic() + 30
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(path)
     assert path.read_text() == "one\n"
     file.write("two\n")
     file.close()
@@ -86,8 +91,7 @@ def test_what_went_wrong_in_the_background_is_raised_once_and_tried_again(
     monkeypatch.setattr(memory_bucket, "pipe_file", fail_once)
     file = growing.open_growing("gs://b/metrics.jsonl")
     file.write("one\n")
-    while not epath.Path("gs://b/metrics.jsonl").exists():
-        time.sleep(0.01)
+    wait_for(epath.Path("gs://b/metrics.jsonl"))
     with pytest.raises(places.PlaceError, match=r"metrics\.jsonl cannot be written: 503\."):
         file.write("two\n")
     file.close()

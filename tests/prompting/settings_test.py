@@ -25,6 +25,8 @@ def test_a_modules_own_setting_can_be_changed_further():
     ("name", "error", "message"),
     [
         ("few_shots", KeyError, "Did you mean 'few_shot'"),
+        ("3shot", KeyError, "Did you mean '3_shot'"),
+        ("3_shots", KeyError, "Did you mean '3_shot'"),
         ("few_shot.3_shot", ValueError, "sets shots twice"),
         ("chain_of_thought.inversion", ValueError, "exclude each other"),
         ("inversion.with_inversions", ValueError, "exclude each other"),

@@ -40,7 +40,7 @@ _TASKS_SHOWN = 3
 def data_dir(config: DataConfig) -> pathlib.Path:
     """Root of source files."""
     given = config.data_dir or os.environ.get("FLANTUNE_DATA_DIR") or "."
-    if "://" in given:
+    if places.is_bucket(given):
         raise ValueError(
             f"DataConfig.data_dir must be a local folder, not {given}: sources are read once, by flantune prepare; "
             "only the prepared store may be in a bucket."
@@ -57,7 +57,7 @@ def open_store(config: DataConfig) -> store_lib.Store:
     """
     given = config.prepared_dir or os.environ.get("FLANTUNE_PREPARED_DIR")
     root = epath.Path(given or "~/.cache/flantune/prepared").expanduser()
-    if "://" not in os.fspath(root) and os.path.isfile(root):  # a bucket is not asked
+    if not places.is_bucket(root) and os.path.isfile(root):  # a bucket is not asked
         raise ValueError(
             f"DataConfig.prepared_dir must be a folder, and {os.fspath(root)} is a file."
         )

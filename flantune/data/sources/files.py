@@ -14,6 +14,7 @@ from etils import epath
 
 from flantune.data import fingerprint as fingerprint_lib, names, task as task_lib
 from flantune.data.sources import formats
+from flantune.host import places
 
 Files = str | tuple[str, ...]
 _CHUNK_BYTES = 1 << 20
@@ -193,7 +194,7 @@ def file_sha256(path: epath.Path, size: int, time_ns: int) -> str:
 
 def size_and_time(path: epath.Path) -> tuple[int, int]:
     """A file's size in bytes and its change time in nanoseconds (of whole seconds in a bucket)."""
-    if "://" in os.fspath(path):
+    if places.is_bucket(path):
         stat = path.stat()
         return stat.length, int(stat.mtime) * 1_000_000_000
     local = os.stat(path)

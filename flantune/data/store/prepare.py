@@ -167,7 +167,7 @@ def _log(result: SplitResult) -> None:
 def _check_store(store: store_lib.Store, job: SplitJob) -> None:
     """Raises where a job cannot be done, whatever its source: before any worker is started."""
     root = os.fspath(store.root)
-    if "://" in root:
+    if places.is_bucket(root):
         raise ValueError(
             f"The store {root} lacks {job.task!r}, split {job.split!r}, and a bucket cannot be prepared into: prepare into "
             "a local folder and copy it there."

@@ -174,7 +174,7 @@ class _OpenReaders:
 def check_shard(path: str, shard: Shard) -> None:
     """Raises ValueError where a shard's file is missing or not as large as it was written; opens nothing."""
     try:
-        size = epath.Path(path).stat().length if "://" in path else os.stat(path).st_size
+        size = epath.Path(path).stat().length if places.is_bucket(path) else os.stat(path).st_size
     except FileNotFoundError:
         raise ValueError(f"{path} is missing: run flantune prepare.") from None
     if size != shard.bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flantune.configs import DataConfig
 from flantune.data.input import loading
-from flantune.host import error_text
+from flantune.host import error_text, places
 from flantune.jobs.doctor import devices, findings as findings_lib, software, storage, store
 from flantune.jobs.doctor.findings import Finding, made, ok, problem
 
@@ -129,7 +129,7 @@ def _store(data: DataConfig) -> list[Finding]:
         root = os.fspath(loading.open_store(data).root)
     except ValueError as error:  # a file is in its place
         return [problem(what, str(error), "Name another folder, or move the file away.")]
-    if storage.is_bucket(root):
+    if places.is_bucket(root):
         return []
     written = storage.check_written(what, storage.folder(root))
     if pathlib.Path(root).is_dir():  # one that is there may be for reading only
@@ -138,7 +138,7 @@ def _store(data: DataConfig) -> list[Finding]:
 
 
 def _run_dir(run_dir: str, run: "run_file.Run | None") -> list[Finding]:
-    if storage.is_bucket(run_dir):
+    if places.is_bucket(run_dir):
         return []
     needs = None
     if run is not None:

@@ -57,10 +57,6 @@ class Folder:
     free_files: int | None
 
 
-def is_bucket(path: str) -> bool:
-    return "://" in path
-
-
 def size_text(num_bytes: int) -> str:
     """Example: `size_text(3 * 2**29)` is "1.5 GiB"; below a GiB it is in MiB."""
     if num_bytes < _GIB:
@@ -198,7 +194,7 @@ def check_buckets(
     with_tf = has_tensorflow and (use_tf or "").lower() not in _FALSE
     for what, path in paths.items():
         scheme = path.partition("://")[0]
-        if not is_bucket(path):
+        if not places.is_bucket(path):
             continue
         if scheme not in _FILESYSTEMS:
             yield problem(
@@ -230,7 +226,7 @@ def check_buckets(
 
 def compile_cache() -> list[Finding]:
     path = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    local = None if path is None or is_bucket(path) else folder(path)
+    local = None if path is None or places.is_bucket(path) else folder(path)
     return check_compile_cache(path, local)
 
 
